@@ -1,0 +1,38 @@
+# make all    the embedded study, from base model to figures        make demo   the same in about a minute
+# make test   every test                                            make lint   what keeps the house clean
+PYTHON ?= python3.11
+CORES  ?= 2
+BIN    := .venv/bin
+STUDY  ?= default
+
+.PHONY: all demo test lint lock schema clean-scratch
+
+all: .venv/ready
+	@$(BIN)/snakemake --cores $(CORES) --quiet rules host --configfile config/$(STUDY).yaml all
+
+demo: .venv/ready
+	@$(BIN)/snakemake --cores $(CORES) --quiet rules host --configfile config/demo.yaml all
+	@echo "the picture: figs/demo/phi_trajectories.png"
+
+test: .venv/ready
+	$(BIN)/python -m pytest tests
+
+lint: .venv/ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules && $(BIN)/snakemake --lint
+
+.venv/ready: requirements.lock pyproject.toml
+	@echo "setting up .venv (about two minutes; log: .venv-setup.log)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -r requirements.lock > .venv-setup.log 2>&1 || (tail -n 5 .venv-setup.log; exit 1)
+	@$(BIN)/pip install --no-deps -e . >> .venv-setup.log 2>&1 || (tail -n 5 .venv-setup.log; exit 1)
+	@touch $@
+
+lock: .venv/ready
+	$(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock requirements.in
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
+	$(BIN)/python scripts/write_environment.py
+
+schema: .venv/ready
+	$(BIN)/python scripts/write_schema.py

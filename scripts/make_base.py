@@ -1,0 +1,67 @@
+"""Make or fetch the base model that a study starts from."""
+
+from pathlib import Path
+from typing import Any
+
+from coherence.config.base import settings
+from coherence.config.resolved import model_files, read_resolved
+from coherence.console import label, progress, run_cli
+from coherence.provenance.artifact import Artifact
+
+
+def main(config: Path, out: Path) -> None:
+    """Write the base model and its tokenizer into a folder: pre-trained here, copied, or fetched at one commit.
+
+    Args:
+        config: results/X/study.json.
+        out: folder of the artifact.
+    """
+    label("base")
+    study = read_resolved(config)
+    sources = model_files(study)
+    artifact = Artifact(out=out, stage="base", cell={}, script=Path(__file__), settings=settings(study), inputs=sources)
+    if artifact.reuse():
+        return
+    from coherence.models.load import quiet
+
+    quiet()
+    with artifact.write() as folder:
+        if study["model"]["kind"] == "embedded":
+            make_embedded(study["model"], folder)
+        else:
+            take_pretrained(study["model"], sources, folder)
+
+
+def make_embedded(section: dict[str, Any], folder: Path) -> None:
+    """Corpus, tokenizer, random weights, pre-training."""
+    from coherence.config.base import EmbeddedModel
+    from coherence.models.embedded import make_llama, make_tokenizer
+    from coherence.models.load import save_model
+    from coherence.streams import generator, integer_seed
+    from coherence.training.pretrain import pretrain
+
+    config = EmbeddedModel.parse(section, "model")
+    tokenizer = make_tokenizer(config, generator(config.seed, "base", "tokenizer"))
+    model = make_llama(config, tokenizer, integer_seed(config.seed, "base", "weights"))
+    progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, prior: {config.prior}")
+    if config.prior != "none":
+        rng = generator(config.seed, "base", "corpus")
+        pretrain(config, model, tokenizer, folder, rng, integer_seed(config.seed, "base", "order"))
+    save_model(model, tokenizer, folder)
+
+
+def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> None:
+    """A local or hub model with its tokenizer, saved as every later stage wants them."""
+    from coherence.models.load import fetch, load_model, load_tokenizer, save_model
+
+    where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
+    tokenizer = load_tokenizer(where)
+    model = load_model(where)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}")
+    save_model(model, tokenizer, folder)
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,76 @@
+"""Prepare the data set of a study's task."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from coherence.config.data import settings
+from coherence.config.resolved import data_files, read_resolved
+from coherence.console import label, progress, run_cli
+from coherence.provenance.artifact import Artifact
+
+
+def main(config: Path, base: Path, out: Path) -> None:
+    """Write data.parquet (rows of all splits) and report.json (kept, dropped and why) into a folder.
+
+    Args:
+        config: results/X/study.json.
+        base: the base model's folder; its tokenizer decides which rows fit.
+        out: folder of the artifact.
+    """
+    label("data")
+    study = read_resolved(config)
+    sources = data_files(study)
+    artifact = Artifact(
+        out=out,
+        stage="data",
+        cell={},
+        script=Path(__file__),
+        settings=settings(study),
+        inputs={"base": base, **sources},
+    )
+    if artifact.reuse():
+        return
+    with artifact.write() as folder:
+        artifact.outcome |= prepare(study["data"], base, sources, folder)
+
+
+def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folder: Path) -> dict[str, Any]:
+    """Rows that fit, with splits that share nothing, as one table; the report is returned."""
+    from coherence.models.load import completion_ids, load_tokenizer, prompt_ids, render_prompt
+    from coherence.tasks.rows import Report, Row, check_splits, drop_long, to_table
+
+    tokenizer = load_tokenizer(base)
+    report = Report()
+
+    def render(instruction: str) -> str:
+        return render_prompt(tokenizer, instruction)
+
+    def count_tokens(row: Row) -> int:
+        return len(prompt_ids(tokenizer, row.prompt)) + len(completion_ids(tokenizer, row.completion)[0])
+
+    rows = drop_long(make_rows(section, sources, render, report), count_tokens, section["max_tokens"], report)
+    check_splits(rows, ("sft", "grpo", "heldout"))
+    report.kept.update(row.split for row in rows)
+    to_table(rows).to_parquet(folder / "data.parquet", index=False)
+    (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    for what, counts in (("kept", report.kept), ("dropped", report.dropped)):
+        progress(f"{what}: " + (", ".join(f"{n} {name}" for name, n in sorted(counts.items()) if n) or "none"))
+    return report.to_json()
+
+
+def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, report: Any) -> Any:
+    """All rows of the configured task."""
+    from coherence.config.data import GroundingData, ToolsData
+    from coherence.streams import generator
+    from coherence.tasks.grounding import rows as grounding
+    from coherence.tasks.tools import rows as tools
+
+    rng = generator(section["seed"], "data", section["task"])
+    if section["task"] == "grounding":
+        return grounding.make_rows(GroundingData.parse(section, "data"), render, rng)
+    return tools.make_rows(ToolsData.parse(section, "data"), sources, render, rng, report)
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,67 @@
+"""GRPO from an SFT checkpoint, one reward arm and seed."""
+
+import json
+from pathlib import Path
+
+from coherence.config.grpo import settings
+from coherence.config.resolved import read_resolved
+from coherence.console import label, progress, run_cli
+from coherence.provenance.artifact import Artifact
+
+
+def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) -> None:
+    """Train the SFT checkpoint with group-relative policy optimization on the `grpo` split, paid by one arm's rewards.
+
+    Writes the model, metrics.jsonl (one line per step), samples.parquet (completions with their token traces) and
+    outcome.json.
+
+    Args:
+        config: results/X/study.json.
+        arm: one of the study's arms (grpo.arms).
+        seed: one of the study's seeds.
+        sft: folder of the SFT run with the same seed.
+        data: the data set's folder.
+        out: folder of the artifact.
+    """
+    label(f"grpo {arm} seed{seed}")
+    study = read_resolved(config)
+    artifact = Artifact(
+        out=out,
+        stage="grpo",
+        cell={"arm": arm, "seed": seed},
+        script=Path(__file__),
+        settings=settings(study, arm, seed),
+        inputs={"sft": sft, "data": data},
+    )
+    if artifact.reuse():
+        return
+    from coherence.config.grpo import Arm, GrpoConfig
+    from coherence.models.load import load_model, load_tokenizer, quiet
+    from coherence.streams import integer_seed
+    from coherence.tasks.rows import read_rows
+    from coherence.training.grpo import train
+
+    quiet()
+    grpo = GrpoConfig.parse(study["grpo"], "grpo")
+    start = json.loads((sft / "outcome.json").read_text(encoding="utf-8"))["status"]
+    if grpo.require_crystallized and start != "ok":
+        raise ValueError(f"{sft} ended '{start}': GRPO starts from it only with grpo.require_crystallized: false")
+    rows = read_rows(data / "data.parquet", "grpo")
+    with artifact.write() as folder:
+        outcome = train(
+            grpo,
+            Arm.parse(study["grpo"]["arms"][arm], f"grpo.arms.{arm}"),
+            study["data"]["task"],
+            load_model(sft),
+            load_model(sft),
+            load_tokenizer(sft),
+            rows,
+            folder,
+            integer_seed(seed, "grpo"),
+        )
+        artifact.outcome |= outcome | {"started_from": start}
+        progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored completions")
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,56 @@
+"""Supervised fine-tuning that stops when it crystallizes."""
+
+from pathlib import Path
+
+from coherence.config.resolved import read_resolved
+from coherence.config.sft import settings
+from coherence.console import label, progress, run_cli
+from coherence.provenance.artifact import Artifact
+
+
+def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
+    """Fine-tune the base model on the `sft` split with one seed; stop when the windowed gate fires.
+
+    Writes the model, metrics.jsonl (one line per step) and outcome.json. A run whose gate never fires ends as
+    `not_crystallized`: that is a result, not an error.
+
+    Args:
+        config: results/X/study.json.
+        seed: one of the study's seeds.
+        base: the base model's folder.
+        data: the data set's folder.
+        out: folder of the artifact.
+    """
+    label(f"sft seed{seed}")
+    study = read_resolved(config)
+    artifact = Artifact(
+        out=out,
+        stage="sft",
+        cell={"seed": seed},
+        script=Path(__file__),
+        settings=settings(study, seed),
+        inputs={"base": base, "data": data},
+    )
+    if artifact.reuse():
+        return
+    from coherence.config.sft import SftConfig
+    from coherence.models.load import check_head, load_model, load_tokenizer, quiet
+    from coherence.streams import integer_seed
+    from coherence.tasks.rows import read_rows
+    from coherence.training.sft import train
+
+    quiet()
+    tokenizer, model = load_tokenizer(base), load_model(base)
+    check_head(model, tokenizer)
+    rows = read_rows(data / "data.parquet", "sft")
+    progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
+    with artifact.write() as folder:
+        stream = integer_seed(seed, "sft")
+        outcome = train(SftConfig.parse(study["sft"], "sft"), model, tokenizer, rows, folder, stream)
+        artifact.outcome |= outcome
+        fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
+        progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")
+
+
+if __name__ == "__main__":
+    run_cli(main)

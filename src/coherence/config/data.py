@@ -1,0 +1,107 @@
+"""Stage `data`: the task, its rows and its splits."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from coherence.config.strict import Strict
+
+
+class GroundingData(Strict):
+    """Embedded task: `Click {widget} in {panel}` -> `click(x, y)`, on a screen layout held in the weights."""
+
+    task: Literal["grounding"]
+    panels: int = Field(ge=4, le=12)
+    """Columns; each fixes x."""
+    widgets: int = Field(ge=4, le=12)
+    """Rows; each fixes y."""
+    heldout_per_line: int = Field(ge=1)
+    """Cells per row and per column that no training split shows: only composition solves them."""
+    box_radius: int = Field(ge=1, le=3)
+    """Half side of a target's bounding box (pixels on a 100 x 100 screen)."""
+    max_tokens: int = Field(ge=16)
+    """Prompt + completion + end token; longer rows are dropped and counted."""
+    seed: int
+
+    @model_validator(mode="after")
+    def _balanced(self) -> "GroundingData":
+        if self.panels != self.widgets:
+            raise ValueError("panels and widgets must be equal: the held-out split is balanced over both")
+        if self.heldout_per_line >= self.panels:
+            raise ValueError("heldout_per_line must leave at least one training cell per row and column")
+        return self
+
+
+class JsonlFile(Strict):
+    """One JSON object per line; the path is relative to data_root."""
+
+    file: str
+
+    @model_validator(mode="after")
+    def _relative(self) -> "JsonlFile":
+        if PurePosixPath(self.file).is_absolute():
+            raise ValueError("give the file relative to data_root, so that the study reads the same on every machine")
+        return self
+
+
+class HubDataset(Strict):
+    """A split of a hub data set at one commit."""
+
+    hub: str
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")
+    split: str
+    subset: str | None = None
+
+
+Source = JsonlFile | HubDataset
+
+
+class ToolColumns(Strict):
+    """Which column of the source holds what."""
+
+    query: str
+    name: str
+    arguments: str
+    """An object {argument: value or list of values}, or the same as a JSON string."""
+
+
+class ToolsData(Strict):
+    """A person's request -> one tool call, `Name(key=value; key2=a|b)`."""
+
+    task: Literal["tools"]
+    train: Source
+    test: Source
+    columns: ToolColumns
+    prompt: str
+    """With `{query}`; the model's chat template, where it has one, goes around it."""
+    validation_rows: int = Field(ge=0)
+    """Taken from train before anything else; never trained on."""
+    train_rows: int | None = Field(default=None, ge=1)
+    """At most this many training rows (all when absent)."""
+    test_rows: int | None = Field(default=None, ge=1)
+    max_tokens: int = Field(ge=16)
+    grpo_max_completion_chars: int = Field(ge=1)
+    """GRPO prompts whose gold call is longer are left out, so that a completion can end."""
+    seed: int
+
+    @model_validator(mode="after")
+    def _prompt_has_query(self) -> "ToolsData":
+        if "{query}" not in self.prompt:
+            raise ValueError("prompt must contain {query}")
+        return self
+
+
+DataConfig = Annotated[GroundingData | ToolsData, Field(discriminator="task")]
+
+REWARDS: dict[str, tuple[str, ...]] = {
+    "grounding": ("format", "click", "distance"),
+    "tools": ("format", "name", "arguments", "exact"),
+}
+"""Verifiable rewards of each task; `carl` can be joined to any of them."""
+
+
+def settings(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved study that decides what the data set is."""
+    return {"data": study["data"]}

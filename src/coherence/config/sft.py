@@ -1,0 +1,44 @@
+"""Stage `sft`: supervised fine-tuning that stops when it crystallizes."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from coherence.config.strict import Strict
+
+
+class Gate(Strict):
+    """Fires when `count` of the last `window` logged steps have token accuracy >= threshold."""
+
+    token_class: Literal["content", "format", "all"]
+    """Which completion tokens count; format tokens alone can fake a jump."""
+    threshold: float = Field(gt=0, le=1)
+    window: int = Field(ge=1)
+    count: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> "Gate":
+        if self.count > self.window:
+            raise ValueError(f"a gate that needs {self.count} of {self.window} steps can never fire")
+        return self
+
+
+class SftConfig(Strict):
+    """TRL SFTTrainer, completion-only loss, every step logged."""
+
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    max_steps: int = Field(ge=1)
+    warmup_steps: int = Field(ge=0)
+    cooldown_steps: int = Field(ge=0)
+    """Steps over which the learning rate falls to zero once the gate has fired (or max_steps comes near)."""
+    weight_decay: float = Field(ge=0)
+    adam_beta2: float = Field(gt=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
+    gate: Gate
+
+
+def settings(study: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The part of a resolved study that decides what one SFT run is."""
+    return {"sft": study["sft"], "seed": seed}

@@ -1,0 +1,130 @@
+"""One YAML file is one study: read it, check it, and cut it into the settings of each stage."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from coherence.config import base, data, evaluate, figures, grpo, sft
+from coherence.config.base import ModelConfig
+from coherence.config.data import REWARDS, DataConfig
+from coherence.config.evaluate import EvaluateConfig
+from coherence.config.figures import Figures
+from coherence.config.grpo import GrpoConfig
+from coherence.config.sft import SftConfig
+from coherence.config.strict import Strict
+
+
+class StudyConfig(Strict):
+    """The whole file."""
+
+    data_root: str | None = None
+    """Where local models and data lie; the environment variable CARL_DATA_ROOT overrides it."""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    model: ModelConfig
+    data: DataConfig
+    sft: SftConfig
+    grpo: GrpoConfig
+    evaluate: EvaluateConfig
+    figures: Figures
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds must be distinct and not negative")
+        return seeds
+
+    @model_validator(mode="after")
+    def _rewards_exist(self) -> "StudyConfig":
+        known = (*REWARDS[self.data.task], "carl")
+        for arm, entry in self.grpo.arms.items():
+            for reward in entry.rewards:
+                if reward not in known:
+                    raise ValueError(f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})")
+        return self
+
+
+class Study:
+    """A checked study: its name, its resolved values, and the settings of each of its cells."""
+
+    def __init__(self, name: str, values: dict[str, Any]) -> None:
+        self.name = name
+        self.config = StudyConfig.parse(values, f"config '{name}'")
+        self.resolved: dict[str, Any] = self.config.model_dump(mode="json")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return self.config.seeds
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return tuple(self.config.grpo.arms)
+
+    def settings(self, stage: str, **cell: Any) -> dict[str, Any]:
+        """Exactly the values that enter the identity of this cell; KeyError where the study has no such cell."""
+        if cell.get("seed", self.seeds[0]) not in self.seeds:
+            raise KeyError(f"seed {cell['seed']}")
+        if cell.get("arm", "sft") not in ("sft", *self.arms):
+            raise KeyError(f"arm {cell['arm']}")
+        if stage == "figures" and cell["name"] not in figures.NAMES:
+            raise KeyError(f"figure {cell['name']}")
+        return SETTINGS[stage](self.resolved, **cell)
+
+
+SETTINGS = {
+    "base": base.settings,
+    "data": data.settings,
+    "sft": sft.settings,
+    "start": grpo.start_settings,
+    "grpo": grpo.settings,
+    "generate": evaluate.settings,
+    "scores": evaluate.score_settings,
+    "figures": figures.settings,
+}
+
+
+def load_study(path: str | Path) -> Study:
+    """Read config/X.yaml (with its one `base:` file, if any) as study X; ValueError names the key or the file."""
+    return Study(Path(path).stem, read_values(Path(path)))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The file's values over those of the file that its `base:` line names (deep merge, one level of files)."""
+    values = _read_yaml(path)
+    if "base" not in values:
+        return values
+    parent = _read_yaml(path.parent / values.pop("base"))
+    if "base" in parent:
+        raise ValueError(f"{path}: its base file has a base of its own; one level only")
+    return deep_merge(parent, values)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"config file {path} does not exist")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold a mapping of sections")
+    return values
+
+
+def deep_merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, mapping by mapping. A section of another kind (model.kind, data.task) replaces the old
+    one whole; a key set to null takes the old one away."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = below.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and not _other_variant(old, value):
+            merged[key] = deep_merge(old, value)
+        else:
+            merged[key] = value
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _other_variant(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return any(tag in new and new[tag] != old.get(tag) for tag in ("kind", "task"))

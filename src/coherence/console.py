@@ -1,0 +1,49 @@
+"""What a person sees while something runs, and how a mistake is told. Nothing here can change a result."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+_label = ""
+
+
+def label(text: str) -> None:
+    """Name the cell that this process works on; it stands before every line, since two jobs share a terminal."""
+    global _label
+    _label = f"[{text}] "
+
+
+def progress(text: str) -> None:
+    """Print one line to the terminal, and to the log as well where stderr has been sent to a file."""
+    print(f"{_label}{text}", flush=True)
+    if not sys.stderr.isatty() and sys.stdout.fileno() != sys.stderr.fileno():
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class Ticker:
+    """Prints at most one line per `every` seconds: `ticker(step, total, "loss 0.3")`; the last step always prints."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self.every = every
+        self.last = 0.0
+
+    def __call__(self, step: int, total: int, text: str) -> None:
+        now = time.monotonic()
+        if now - self.last >= self.every or step == total:
+            self.last = now
+            progress(f"step {step}/{total}  {text}")
+
+
+def run_cli(main: Callable[..., Any]) -> None:
+    """Run a tyro program. A user's mistake (ValueError, a missing or forbidden file) is one line and exit code 2."""
+    try:
+        code = tyro.cli(main, description=main.__doc__)
+    except (ValueError, FileNotFoundError, PermissionError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        if not sys.stderr.isatty() and sys.stdout.isatty():
+            print(f"{_label}error: {error}")
+        raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

@@ -1,0 +1,87 @@
+"""Load a language model and its tokenizer from a folder, and put text into the ids that every stage uses.
+
+Only safetensors, never remote code. One encoding for all stages: training, rollouts and evaluation must see the
+same prompt ids, or logged coherence and rewarded coherence are not the same quantity.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+
+def quiet() -> None:
+    """No progress bars and no advice from the libraries in the log; one thread, parallelism is Snakemake's."""
+    import datasets
+
+    torch.set_num_threads(1)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The folder's tokenizer, padding on the left; ValueError where it has no end token."""
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, padding_side="left")
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"{folder}: the tokenizer has no end-of-sequence token, so no completion could end")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """The folder's causal LM in float32 on CPU, bfloat16 on CUDA; ValueError where weights are not safetensors."""
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        raise ValueError(f"{folder} is not a model folder (config.json and *.safetensors are needed)")
+    cuda = torch.cuda.is_available()
+    model = AutoModelForCausalLM.from_pretrained(
+        str(folder), local_files_only=True, use_safetensors=True, dtype=torch.bfloat16 if cuda else torch.float32
+    )
+    return model.to("cuda") if cuda else model
+
+
+def check_head(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """|V| of the order parameter. ValueError for a padded head: its dead rows would count as vocabulary."""
+    rows = int(model.get_output_embeddings().weight.shape[0])
+    if rows != len(tokenizer):
+        raise ValueError(f"the head has {rows} rows but the tokenizer {len(tokenizer)} tokens: padded heads are not scored")
+    return rows
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: str) -> str:
+    """The instruction inside the chat template, ready for an answer; as it is where there is no template."""
+    if tokenizer.chat_template is None:
+        return instruction
+    messages = [{"role": "user", "content": instruction}]
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    adds_bos = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id] and tokenizer.bos_token is not None
+    return text.removeprefix(tokenizer.bos_token) if adds_bos else text
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Ids of a rendered prompt, with the start token where the tokenizer puts one: as TRL's GRPOTrainer does."""
+    return list(tokenizer(prompt)["input_ids"])
+
+
+def completion_ids(tokenizer: PreTrainedTokenizerBase, completion: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids of a gold completion with its end token, and each token's character span (the end token's is empty)."""
+    encoded: Any = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
+    spans = [(int(a), int(b)) for a, b in encoded["offset_mapping"]]
+    return [*encoded["input_ids"], tokenizer.eos_token_id], [*spans, (len(completion), len(completion))]
+
+
+def fetch(name: str, revision: str) -> Path:
+    """The cached folder of a hub model at one commit: safetensors, tokenizer and config only, no code."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer*", "*.model", "*.txt"]
+    return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Weights (safetensors), config and tokenizer into `folder`."""
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)

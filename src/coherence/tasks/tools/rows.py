@@ -1,0 +1,116 @@
+"""Rows of the tool-call task from a JSONL file or a hub data set, with its columns named by the config."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coherence.config.data import HubDataset, JsonlFile, Source, ToolsData
+from coherence.tasks.rows import Report, Row
+from coherence.tasks.tools.calls import normalise, read_call, write_call
+
+
+def make_rows(
+    config: ToolsData,
+    sources: dict[str, Path],
+    render: Callable[[str], str],
+    rng: np.random.Generator,
+    report: Report,
+) -> list[Row]:
+    """All rows of all splits. A training query that the held-out or validation split also asks is dropped and counted."""
+    heldout = _take(list(_read(config, config.test, sources, render, "heldout", report)), config.test_rows, rng)
+    train = list(_read(config, config.train, sources, render, "sft", report))
+    train = [train[i] for i in rng.permutation(len(train))]
+    validation = [_moved(row, "validation") for row in train[: config.validation_rows]]
+    kept_out = {row.unit for row in heldout}
+    validation = _without(validation, kept_out, "validation", report)
+    sft = _without(train[config.validation_rows :], kept_out | {row.unit for row in validation}, "sft", report)
+    sft = sft[: config.train_rows]
+    grpo = [_moved(row, "grpo") for row in sft if len(row.completion) <= config.grpo_max_completion_chars]
+    report.dropped[f"grpo: gold call over {config.grpo_max_completion_chars} characters"] += len(sft) - len(grpo)
+    return [*sft, *grpo, *validation, *heldout]
+
+
+def _moved(row: Row, split: str) -> Row:
+    return replace(row, split=split)
+
+
+def _take(rows: list[Row], limit: int | None, rng: np.random.Generator) -> list[Row]:
+    if limit is None or limit >= len(rows):
+        return rows
+    return [rows[i] for i in np.sort(rng.permutation(len(rows))[:limit])]
+
+
+def _without(rows: list[Row], units: set[str], split: str, report: Report) -> list[Row]:
+    kept = [row for row in rows if row.unit not in units]
+    report.dropped[f"{split}: query asked in another split"] += len(rows) - len(kept)
+    return kept
+
+
+def _read(
+    config: ToolsData, source: Source, sources: dict[str, Path], render: Callable[[str], str], split: str, report: Report
+) -> Iterator[Row]:
+    for number, record in _records(source, sources):
+        place = f"{_name(source)}, row {number}"
+        query, name = (_text(record, column, place) for column in (config.columns.query, config.columns.name))
+        arguments = normalise(_arguments(record, config.columns.arguments, place))
+        completion, content = write_call(name, arguments)
+        if read_call(completion) != (name, arguments):
+            report.dropped[f"{split}: call does not survive its text form"] += 1
+            continue
+        yield Row(
+            id=str(number),
+            split=split,
+            family=name,
+            unit=" ".join(query.lower().split()),
+            prompt=render(config.prompt.replace("{query}", query)),
+            completion=completion,
+            content=content,
+            answer={"name": name, "arguments": arguments},
+        )
+
+
+def _name(source: Source) -> str:
+    return source.file if isinstance(source, JsonlFile) else source.hub
+
+
+def _records(source: Source, sources: dict[str, Path]) -> Iterator[tuple[int, dict[str, Any]]]:
+    if isinstance(source, HubDataset):
+        from datasets import load_dataset
+
+        rows = load_dataset(source.hub, source.subset, revision=source.revision, split=source.split)
+        yield from enumerate(rows, start=1)
+        return
+    with sources[source.file].open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield number, _json_object(line, f"{source.file}, line {number}")
+
+
+def _json_object(line: str, place: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{place}: not valid JSON ({error.msg})") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{place}: a JSON object is expected")
+    return record
+
+
+def _text(record: dict[str, Any], column: str, place: str) -> str:
+    value = record.get(column)
+    if not isinstance(value, str):
+        raise ValueError(f"{place}: column '{column}' is missing or not text (has: {', '.join(record)})")
+    return value
+
+
+def _arguments(record: dict[str, Any], column: str, place: str) -> dict[str, Any]:
+    value = record.get(column)
+    if isinstance(value, str):
+        value = _json_object(value, f"{place}, column '{column}'")
+    if not isinstance(value, dict):
+        raise ValueError(f"{place}: column '{column}' must be an object of arguments")
+    return {key: item for key, item in value.items() if item is not None}

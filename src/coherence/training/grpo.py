@@ -1,0 +1,192 @@
+"""GRPO from an SFT checkpoint with verifiable rewards, CARL, or both; one run per arm and seed.
+
+The reward `carl` is a function of the sampled ids' own log-probabilities and entropies given their prompt. Every arm
+records them, whether or not it is paid for them, so that arms are compared on the same quantities.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
+from trl import GRPOConfig as TrlGrpoConfig
+
+from coherence.config.grpo import Arm, GrpoConfig
+from coherence.core.order_parameter import phi_from_entropy
+from coherence.core.statistics import zero_variance_share
+from coherence.models.load import check_head, save_model
+from coherence.tasks.rewards import STRICT, TASK_REWARDS
+from coherence.training.arguments import common_arguments
+from coherence.training.metrics import MetricsLog
+from coherence.training.rewards import CarlReward, nanmean, task_reward
+from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
+
+STORED_PER_GROUP = 2
+"""Completions of each group that a stored sample keeps: agreement and spread both show."""
+
+
+class CoherenceGrpoTrainer(TokenStatisticsMixin):
+    """GRPOTrainer that logs the order parameter and the task's rewards of every batch, and stores samples of it."""
+
+    def __init__(self, *args: Any, task: str, carl: CarlReward, settings: GrpoConfig, **kwargs: Any) -> None:
+        self.task, self.carl, self.settings = task, carl, settings
+        self.samples: list[dict[str, Any]] = []
+        self.unscored, self.scored = 0, 0
+        super().__init__(*args, **kwargs)
+
+    @property
+    def over_budget(self) -> bool:
+        """More completions without a finite reward than the config allows."""
+        return self.unscored > self.settings.max_unscored_share * max(1, self.scored)
+
+    def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
+        """Metrics of one batch; also counts unscored completions and keeps samples."""
+        self.carl(rollouts.token_logps, rollouts.token_entropies)
+        task = self._task_scores(rollouts)
+        finite_B = rollouts.rewards_BR.isfinite().all(dim=1)
+        self.unscored += int((~finite_B).sum())
+        self.scored += len(finite_B)
+        if self.over_budget:
+            self.control.should_training_stop = True
+        if (rollouts.step - 1) % self.settings.store_every == 0:
+            self._store(rollouts, task)
+        strict_PG = np.asarray(task[STRICT[self.task]]).reshape(-1, self.settings.num_generations)
+        return {
+            **token_metrics(rollouts, self.carl),
+            "distinct_completions": float(len(set(rollouts.completions))),
+            "zero_variance_groups": zero_variance_share(strict_PG),
+            "unscored_completions": float((~finite_B).sum()),
+            **{f"task/{name}": float(np.mean(values)) for name, values in task.items()},
+        }
+
+    def _task_scores(self, rollouts: Rollouts) -> dict[str, list[float]]:
+        golds = [json.loads(row["answer"]) for row in rollouts.rows]
+        return {
+            name: [reward(text, gold) for text, gold in zip(rollouts.completions, golds, strict=True)]
+            for name, reward in TASK_REWARDS[self.task].items()
+        }
+
+    def _store(self, rollouts: Rollouts, task: dict[str, list[float]]) -> None:
+        assert self.carl.last is not None
+        for i, completion in enumerate(rollouts.completions):
+            if i % self.settings.num_generations < STORED_PER_GROUP:
+                self.samples.append(
+                    {
+                        "step": rollouts.step,
+                        "prompt": rollouts.rows[i]["prompt"],
+                        "completion": completion,
+                        "ids": rollouts.completion_ids[i],
+                        "logp": rollouts.token_logps[i],
+                        "entropy": rollouts.token_entropies[i],
+                        "carl": float(self.carl.last.reward[i]),
+                        **{name: values[i] for name, values in task.items()},
+                    }
+                )
+
+
+def token_metrics(rollouts: Rollouts, carl: CarlReward) -> dict[str, float]:
+    """Token means of Phi, entropy (nats), logp and KL to the start; completion means of CARL and its components.
+
+    KL is the non-negative k3 estimate of KL(policy || start) on sampled tokens: exp(-r) - 1 + r, r = logp - logp_start.
+    """
+    assert carl.last is not None
+    entropy, logp, start = (
+        np.concatenate([np.asarray(row, dtype=np.float64) for row in part])
+        for part in (rollouts.token_entropies, rollouts.token_logps, rollouts.start_logps)
+    )
+    metrics = {
+        "coherence/phi": float(np.mean(phi_from_entropy(entropy, carl.vocab_size))),
+        "coherence/entropy": float(entropy.mean()),
+        "coherence/logp": float(logp.mean()),
+        "coherence/carl": nanmean(carl.last.reward.tolist()),
+        "coherence/multiscale": nanmean(carl.last.multiscale.tolist()),
+        "coherence/cloud_quality": nanmean(carl.last.cloud_quality.tolist()),
+        "coherence/discontinuity": nanmean(carl.last.discontinuity.tolist()),
+    }
+    if start.size:
+        ratio = logp - start
+        metrics["kl_to_start"] = float(np.mean(np.expm1(-ratio) + ratio))
+    return metrics
+
+
+def train(
+    config: GrpoConfig,
+    arm: Arm,
+    task: str,
+    model: PreTrainedModel,
+    start_model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
+
+    `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward and the run was stopped.
+    """
+    check_temperature(config, arm)
+    vocab_size = check_head(model, tokenizer)
+    carl = CarlReward(config.carl_weights, vocab_size)
+    functions = {name: task_reward(name, reward) for name, reward in TASK_REWARDS[task].items()} | {"carl": carl}
+    trainer = CoherenceGrpoTrainer(
+        model=model,
+        reward_funcs=[functions[name] for name in arm.rewards],
+        args=TrlGrpoConfig(**trl_arguments(config, arm, folder, seed)),
+        train_dataset=Dataset.from_list(
+            [{"prompt": row["prompt"], "answer": json.dumps(row["answer"], sort_keys=True)} for row in rows]
+        ),
+        processing_class=tokenizer,
+        callbacks=[MetricsLog(folder / "metrics.jsonl", config.steps, show_metrics)],
+        task=task,
+        carl=CarlReward(config.carl_weights, vocab_size),
+        settings=config,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.set_start_model(start_model)
+    trainer.train()
+    save_model(trainer.model, tokenizer, folder)
+    pd.DataFrame(trainer.samples).to_parquet(folder / "samples.parquet", index=False)
+    outcome = {
+        "status": "over_nan_budget" if trainer.over_budget else "ok",
+        "steps": trainer.state.global_step,
+        "unscored_completions": trainer.unscored,
+        "completions": trainer.scored,
+        "vocab_size": vocab_size,
+    }
+    (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    return outcome
+
+
+def check_temperature(config: GrpoConfig, arm: Arm) -> None:
+    """ValueError where CARL would be paid on the tempered distribution: TRL scores at the sampling temperature."""
+    if "carl" in arm.rewards and not math.isclose(config.temperature, 1.0):
+        raise ValueError(f"grpo.temperature is {config.temperature}: Phi is defined at 1, so an arm with carl needs 1")
+
+
+def trl_arguments(config: GrpoConfig, arm: Arm, folder: Path, seed: int) -> dict[str, Any]:
+    """TRL's arguments: one generation batch per optimizer step, so that every step is on-policy."""
+    return {
+        **common_arguments(config.learning_rate, config.adam_beta2, folder, seed),
+        "max_grad_norm": config.max_grad_norm,
+        "max_steps": config.steps,
+        "lr_scheduler_type": "constant",
+        "per_device_train_batch_size": config.prompts_per_step * config.num_generations,
+        "num_generations": config.num_generations,
+        "max_completion_length": config.max_completion_length,
+        "temperature": config.temperature,
+        "beta": config.beta,
+        "loss_type": config.loss_type,
+        "scale_rewards": config.scale_rewards,
+        "reward_weights": list(arm.rewards.values()),
+    }
+
+
+def show_metrics(logs: dict[str, Any]) -> str:
+    """One line of progress."""
+    task = "  ".join(f"{key.removeprefix('task/')} {logs[key]:.2f}" for key in logs if key.startswith("task/"))
+    return f"{task}  Phi {logs['coherence/phi']:.3f}  distinct {logs['distinct_completions']:.0f}"

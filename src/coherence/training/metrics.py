@@ -1,0 +1,54 @@
+"""One line of metrics.jsonl per optimizer step: the record of a run, and the input of its figures."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from coherence.console import Ticker
+
+
+class MetricsLog(TrainerCallback):  # type: ignore[misc]
+    """Appends each training log (those with a `loss`; summaries and evaluations are skipped) and shows progress.
+
+    NaN and infinity are written as null: a reader must not mistake them for numbers.
+    """
+
+    def __init__(self, path: Path, total: int, show: Callable[[dict[str, Any]], str]) -> None:
+        self.path = path
+        self.total = total
+        self.show = show
+        self.ticker = Ticker()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        line = {"step": state.global_step} | {key: _finite(value) for key, value in logs.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.ticker(state.global_step, self.total, self.show(logs))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; ValueError names the line that is not JSON."""
+    lines = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+    return lines

@@ -1,0 +1,100 @@
+"""SFT that stops when it crystallizes: a windowed gate on one token class's accuracy."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from coherence.config.sft import SftConfig
+from coherence.core.gate import WindowedGate
+from coherence.models.load import save_model
+from coherence.training.arguments import common_arguments
+from coherence.training.supervised import make_trainer
+
+
+class Cooldown:
+    """Learning-rate factor: linear warm-up, constant, then to zero over `length` steps once the gate has fired.
+
+    Without a fired gate the last `length` steps before `max_steps` cool down, so that a run always ends annealed.
+    """
+
+    def __init__(self, warmup: int, length: int, max_steps: int) -> None:
+        self.warmup, self.length, self.max_steps = warmup, length, max_steps
+        self.start = max_steps - length
+
+    def fire(self, step: int) -> None:
+        """The gate fired at this step: cool down from here, or go on with a cooldown that had begun."""
+        self.start = min(self.start, step)
+
+    @property
+    def last_step(self) -> int:
+        return self.start + self.length
+
+    def factor(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / (self.warmup + 1))
+        cold = 1.0 if step < self.start else max(0.0, (self.start + self.length - step) / max(self.length, 1))
+        return warm * cold if self.length else warm
+
+
+class GateCallback(TrainerCallback):  # type: ignore[misc]
+    """Feeds the gate with one token class's accuracy; ends the run `cooldown` steps after it fires."""
+
+    def __init__(self, gate: WindowedGate, key: str, cooldown: Cooldown) -> None:
+        self.gate, self.key, self.cooldown = gate, key, cooldown
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self.key in (logs or {}) and self.gate.update(state.global_step, logs[self.key]):  # type: ignore[index]
+            self.cooldown.fire(state.global_step)
+        if self.gate.fired_step is not None and state.global_step >= self.cooldown.last_step:
+            control.should_training_stop = True
+
+
+def train(
+    config: SftConfig,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
+
+    `status` is `ok` if the gate fired, else `not_crystallized`; the saved model is the one at the last step run.
+    """
+    gate = WindowedGate(config.gate.threshold, config.gate.window, config.gate.count)
+    cooldown = Cooldown(config.warmup_steps, config.cooldown_steps, config.max_steps)
+    arguments = {
+        **common_arguments(config.learning_rate, config.adam_beta2, folder, seed),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "per_device_train_batch_size": config.batch_size,
+        "max_steps": config.max_steps,
+    }
+    callback = GateCallback(gate, f"{config.gate.token_class}/accuracy", cooldown)
+    trainer = make_trainer(model, tokenizer, rows, arguments, cooldown.factor, folder, [callback])
+    trainer.train()
+    save_model(trainer.model, tokenizer, folder)
+    outcome = {
+        "status": "ok" if gate.fired_step is not None else "not_crystallized",
+        "gate_step": gate.fired_step,
+        "steps": trainer.state.global_step,
+        "vocab_size": len(tokenizer),
+    }
+    (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    return outcome

@@ -1,0 +1,145 @@
+"""Supervised training that watches the order parameter per token class; pre-training and SFT share it.
+
+Removed on purpose: evaluation, checkpoints and truncation. Rows come encoded; every step is logged.
+Suffixes: _BT batch x token.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from trl import SFTConfig as TrlSftConfig
+from trl import SFTTrainer
+
+from coherence.models.load import completion_ids, prompt_ids
+from coherence.training.metrics import MetricsLog
+
+PROMPT, FORMAT, CONTENT = 0, 1, 2
+"""Token classes. Format: everything of a completion that its content spans do not touch, its end token too."""
+CLASSES = {"all": (FORMAT, CONTENT), "format": (FORMAT,), "content": (CONTENT,)}
+
+
+def encode_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> dict[str, list[int]]:
+    """input_ids, labels (-100 on the prompt) and token_class of one row, all of the same length."""
+    prompt = prompt_ids(tokenizer, row["prompt"])
+    completion, spans = completion_ids(tokenizer, row["completion"])
+    classes = [
+        CONTENT if any(a < end and start < b for start, end in row["content"]) else FORMAT for a, b in spans
+    ]
+    return {
+        "input_ids": prompt + completion,
+        "labels": [-100] * len(prompt) + completion,
+        "token_class": [PROMPT] * len(prompt) + classes,
+    }
+
+
+def collate(examples: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
+    """Right-padded batch of encoded rows."""
+    length = max(len(example["input_ids"]) for example in examples)
+    filling = {"input_ids": pad_id, "labels": -100, "token_class": PROMPT}
+    batch = {
+        key: torch.tensor([example[key] + [fill] * (length - len(example[key])) for example in examples])
+        for key, fill in filling.items()
+    }
+    lengths = torch.tensor([len(example["input_ids"]) for example in examples])
+    batch["attention_mask"] = (torch.arange(length) < lengths[:, None]).long()
+    return batch
+
+
+class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer that logs accuracy, entropy and Phi per token class from the outputs of the training forward itself."""
+
+    def __init__(self, *args: Any, schedule: Callable[[int], float], vocab_size: int, **kwargs: Any) -> None:
+        self.schedule = schedule
+        self.log_vocab = math.log(vocab_size)
+        self.sums: defaultdict[str, float] = defaultdict(float)
+        super().__init__(*args, **kwargs)
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        token_class_BT = inputs.pop("token_class")
+        with captured_outputs(self.model) as seen:
+            loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.model.training:
+            self._accumulate(seen[0], token_class_BT[:, 1:])  # the fused head's position t predicts token t + 1
+        return loss
+
+    def _accumulate(self, outputs: Any, token_class_BT: torch.Tensor) -> None:
+        for name, members in CLASSES.items():
+            mask_BT = torch.isin(token_class_BT, torch.tensor(members, device=token_class_BT.device))
+            self.sums[f"{name}/n"] += int(mask_BT.sum())
+            self.sums[f"{name}/correct"] += float(outputs.is_top1[mask_BT].sum())
+            self.sums[f"{name}/entropy"] += float(outputs.entropy.detach()[mask_BT].double().sum())
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs |= self._class_metrics()
+            self.sums.clear()
+        super().log(logs, start_time)
+
+    def _class_metrics(self) -> dict[str, float]:
+        metrics = {}
+        for name in CLASSES:
+            n = self.sums[f"{name}/n"]
+            if n:
+                entropy = self.sums[f"{name}/entropy"] / n
+                metrics[f"{name}/accuracy"] = self.sums[f"{name}/correct"] / n
+                metrics[f"{name}/entropy"] = entropy
+                metrics[f"{name}/entropy_share"] = entropy / self.log_vocab
+                metrics[f"{name}/phi"] = 1.0 - entropy / self.log_vocab
+        return metrics
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LambdaLR:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule)
+        return self.lr_scheduler
+
+
+@contextmanager
+def captured_outputs(model: torch.nn.Module) -> Iterator[list[Any]]:
+    """The outputs of every forward of `model` inside the block: the fused head's statistics, for no extra forward."""
+    seen: list[Any] = []
+    handle = model.register_forward_hook(lambda module, args, output: seen.append(output))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def make_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    arguments: dict[str, Any],
+    schedule: Callable[[int], float],
+    folder: Path,
+    callbacks: list[TrainerCallback],
+) -> CoherenceSftTrainer:
+    """The trainer on encoded rows, logging into folder/metrics.jsonl; `schedule` gives the learning-rate factor."""
+    trainer = CoherenceSftTrainer(
+        model=model,
+        args=TrlSftConfig(
+            **arguments, max_length=None, remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
+        ),
+        train_dataset=Dataset.from_list([encode_row(tokenizer, row) for row in rows]),
+        processing_class=tokenizer,
+        data_collator=lambda examples: collate(examples, tokenizer.pad_token_id),
+        schedule=schedule,
+        vocab_size=len(tokenizer),
+        callbacks=[MetricsLog(folder / "metrics.jsonl", arguments["max_steps"], show_metrics), *callbacks],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def show_metrics(logs: dict[str, Any]) -> str:
+    """One line of progress."""
+    classes = ("format", "content")
+    accuracy = " ".join(f"{c} {logs[f'{c}/accuracy']:.2f}" for c in classes if f"{c}/accuracy" in logs)
+    return f"loss {logs['loss']:.2f}  H/lnV {logs['all/entropy_share']:.2f}  accuracy {accuracy}"

@@ -1,0 +1,23 @@
+rule data:
+    message:
+        "data: rows and splits of the task (log: {log})"
+    input:
+        study=ancient(f"{R}/study.json"),
+        base=f"{R}/base/manifest.json",
+        sources=list(SOURCES["data"].values()),
+    output:
+        f"{R}/data/manifest.json",
+    params:
+        settings=settings("data"),
+        code=identity("scripts/prepare_data.py"),
+        base=subpath(input.base, parent=True),
+        out=subpath(output[0], parent=True),
+    log:
+        f"logs/{STUDY.name}/data.log",
+    benchmark:
+        f"logs/{STUDY.name}/data.tsv"
+    resources:
+        mem_mb=2500,
+        runtime=30,
+    shell:
+        "python scripts/prepare_data.py --config {input.study} --base {params.base} --out {params.out} 2> {log}"
