@@ -8,10 +8,10 @@ STUDY  ?= default
 .PHONY: all demo test lint lock schema clean-scratch
 
 all: .venv/ready
-	@$(BIN)/snakemake --cores $(CORES) --quiet rules host --configfile config/$(STUDY).yaml all
+	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/$(STUDY).yaml -- all
 
 demo: .venv/ready
-	@$(BIN)/snakemake --cores $(CORES) --quiet rules host --configfile config/demo.yaml all
+	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/demo.yaml -- all
 	@echo "the picture: figs/demo/phi_trajectories.png"
 
 test: .venv/ready

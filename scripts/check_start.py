@@ -34,7 +34,9 @@ def main(config: Path, data: Path, checkpoints: list[Path], out: Path) -> None:
     )
     if artifact.reuse():
         return
-    starts = [measure(artifact.settings, seed, folder, data) for seed, folder in zip(study["seeds"], checkpoints, strict=True)]
+    starts = [
+        measure(artifact.settings, seed, folder, data) for seed, folder in zip(study["seeds"], checkpoints, strict=True)
+    ]
     limits = study["grpo"]["start"]
     for start in starts:
         progress(
@@ -46,8 +48,8 @@ def main(config: Path, data: Path, checkpoints: list[Path], out: Path) -> None:
     outside = [start for start in starts if not start["within"]]
     if outside:
         raise ValueError(
-            f"seed {outside[0]['seed']}: the SFT checkpoint's accuracy {outside[0]['accuracy']:.2f} or zero-variance share "
-            f"{outside[0]['zero_variance']:.2f} is outside grpo.start: change the sft section, the data, or those limits"
+            f"seed {outside[0]['seed']}: accuracy {outside[0]['accuracy']:.2f}, zero-variance groups "
+            f"{outside[0]['zero_variance']:.2f}: outside grpo.start; change the sft section, the data, or those limits"
         )
     with artifact.write() as folder:
         (folder / "start.json").write_text(json.dumps(starts, indent=1) + "\n", encoding="utf-8")

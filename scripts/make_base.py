@@ -59,7 +59,9 @@ def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: P
     model = load_model(where)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}")
+    progress(
+        f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}"
+    )
     save_model(model, tokenizer, folder)
 
 

@@ -60,7 +60,9 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             integer_seed(seed, "grpo"),
         )
         artifact.outcome |= outcome | {"started_from": start}
-        progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored completions")
+        progress(
+            f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored completions"
+        )
 
 
 if __name__ == "__main__":

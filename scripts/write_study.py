@@ -1,6 +1,5 @@
-"""Write the resolved config of a study: what every other script reads."""
+"""Write the resolved config of a study, as Snakemake does when it starts; scripts read it."""
 
-import json
 from pathlib import Path
 
 from coherence.config.study import load_study
@@ -14,9 +13,7 @@ def main(configfile: Path, out: Path) -> None:
         configfile: config/X.yaml; the study's name is X.
         out: usually results/X/study.json.
     """
-    study = load_study(configfile)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(study.resolved, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    load_study(configfile).write(out)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Ticker:
 def run_cli(main: Callable[..., Any]) -> None:
     """Run a tyro program. A user's mistake (ValueError, a missing or forbidden file) is one line and exit code 2."""
     try:
-        code = tyro.cli(main, description=main.__doc__)
+        code = tyro.cli(main)
     except (ValueError, FileNotFoundError, PermissionError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         if not sys.stderr.isatty() and sys.stdout.isatty():

@@ -1,17 +1,9 @@
 rule data:
-    message:
-        "data: rows and splits of the task (log: {log})"
     input:
-        study=ancient(f"{R}/study.json"),
         base=f"{R}/base/manifest.json",
         sources=list(SOURCES["data"].values()),
     output:
         f"{R}/data/manifest.json",
-    params:
-        settings=settings("data"),
-        code=identity("scripts/prepare_data.py"),
-        base=subpath(input.base, parent=True),
-        out=subpath(output[0], parent=True),
     log:
         f"logs/{STUDY.name}/data.log",
     benchmark:
@@ -19,5 +11,13 @@ rule data:
     resources:
         mem_mb=2500,
         runtime=30,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("data"),
+        code=identity("scripts/prepare_data.py"),
+        base=subpath(input.base, parent=True),
+        out=subpath(output[0], parent=True),
+    message:
+        "data: rows and splits of the task (log: {log})"
     shell:
-        "python scripts/prepare_data.py --config {input.study} --base {params.base} --out {params.out} 2> {log}"
+        "python scripts/prepare_data.py --config {params.study} --base {params.base} --out {params.out} 2> {log}"

@@ -3,24 +3,17 @@ CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *STUDY.arms], seed=STUDY.se
 
 def checkpoint(wildcards):
     """The run whose model is evaluated; `sft` stands among the arms as the start of them all."""
-    return f"{R}/sft/seed{wildcards.seed}" if wildcards.arm == "sft" else f"{R}/grpo/{wildcards.arm}/seed{wildcards.seed}"
+    return (
+        f"{R}/sft/seed{wildcards.seed}" if wildcards.arm == "sft" else f"{R}/grpo/{wildcards.arm}/seed{wildcards.seed}"
+    )
 
 
 rule generate:
-    message:
-        "generate: held-out completions of {wildcards.arm}, seed {wildcards.seed} (log: {log})"
     input:
-        study=ancient(f"{R}/study.json"),
         model=lambda w: f"{checkpoint(w)}/manifest.json",
         data=f"{R}/data/manifest.json",
     output:
         f"{R}/generate/{{arm}}/seed{{seed}}/manifest.json",
-    params:
-        settings=settings("generate"),
-        code=identity("scripts/generate_heldout.py"),
-        model=subpath(input.model, parent=True),
-        data=subpath(input.data, parent=True),
-        out=subpath(output[0], parent=True),
     log:
         f"logs/{STUDY.name}/generate/{{arm}}/seed{{seed}}.log",
     benchmark:
@@ -29,26 +22,26 @@ rule generate:
         mem_mb=2500,
         runtime=60,
         gpu=GPU,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("generate"),
+        code=identity("scripts/generate_heldout.py"),
+        model=subpath(input.model, parent=True),
+        data=subpath(input.data, parent=True),
+        out=subpath(output[0], parent=True),
+    message:
+        "generate: held-out completions of {wildcards.arm}, seed {wildcards.seed} (log: {log})"
     shell:
-        "python scripts/generate_heldout.py --config {input.study} --arm {wildcards.arm} --seed {wildcards.seed}"
+        "python scripts/generate_heldout.py --config {params.study} --arm {wildcards.arm} --seed {wildcards.seed}"
         " --model {params.model} --data {params.data} --out {params.out} 2> {log}"
 
 
 rule evaluate:
-    message:
-        "evaluate: score all stored completions (log: {log})"
     input:
-        study=ancient(f"{R}/study.json"),
         data=f"{R}/data/manifest.json",
         generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=CHECKPOINTS),
     output:
         f"{R}/scores/manifest.json",
-    params:
-        settings=settings("scores"),
-        code=identity("scripts/evaluate_model.py"),
-        data=subpath(input.data, parent=True),
-        generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=CHECKPOINTS),
-        out=subpath(output[0], parent=True),
     log:
         f"logs/{STUDY.name}/scores.log",
     benchmark:
@@ -56,6 +49,15 @@ rule evaluate:
     resources:
         mem_mb=2500,
         runtime=30,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("scores"),
+        code=identity("scripts/evaluate_model.py"),
+        data=subpath(input.data, parent=True),
+        generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=CHECKPOINTS),
+        out=subpath(output[0], parent=True),
+    message:
+        "evaluate: score all stored completions (log: {log})"
     shell:
-        "python scripts/evaluate_model.py --config {input.study} --data {params.data}"
+        "python scripts/evaluate_model.py --config {params.study} --data {params.data}"
         " --generations {params.generations} --out {params.out} 2> {log}"

@@ -36,7 +36,7 @@ class EmbeddedModel(Strict):
     vocab_size: int = Field(ge=300)
     """Asked size of the byte-level BPE; the corpus may run out of merges before."""
     prior: Literal["prose", "format", "none"]
-    """What pre-training has taught: prose alone; half prose, half the answer format with random coordinates; nothing."""
+    """What pre-training has taught: prose; half prose, half the answer format with random coordinates; nothing."""
     pretraining: Pretraining
     seed: int
 

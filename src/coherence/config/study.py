@@ -1,5 +1,7 @@
 """One YAML file is one study: read it, check it, and cut it into the settings of each stage."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from coherence.config.figures import Figures
 from coherence.config.grpo import GrpoConfig
 from coherence.config.sft import SftConfig
 from coherence.config.strict import Strict
+from coherence.provenance.files import write_atomic
 
 
 class StudyConfig(Strict):
@@ -42,7 +45,9 @@ class StudyConfig(Strict):
         for arm, entry in self.grpo.arms.items():
             for reward in entry.rewards:
                 if reward not in known:
-                    raise ValueError(f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})")
+                    raise ValueError(
+                        f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})"
+                    )
         return self
 
 
@@ -53,6 +58,13 @@ class Study:
         self.name = name
         self.config = StudyConfig.parse(values, f"config '{name}'")
         self.resolved: dict[str, Any] = self.config.model_dump(mode="json")
+
+    def write(self, path: Path) -> None:
+        """The resolved values as JSON, for the scripts; an equal file is left alone."""
+        text = json.dumps(self.resolved, indent=1, sort_keys=True) + "\n"
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, text.encode())
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -73,7 +85,7 @@ class Study:
         return SETTINGS[stage](self.resolved, **cell)
 
 
-SETTINGS = {
+SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
     "base": base.settings,
     "data": data.settings,
     "sft": sft.settings,
@@ -127,4 +139,4 @@ def deep_merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_variant(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return any(tag in new and new[tag] != old.get(tag) for tag in ("kind", "task"))
+    return any(isinstance(new.get(tag), str) and new[tag] != old.get(tag) for tag in ("kind", "task"))

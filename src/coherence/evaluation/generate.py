@@ -41,7 +41,10 @@ def generate(
     model.eval()
     torch.manual_seed(seed)
     greedy_plan = [(row, "greedy", 0) for row in rows] if greedy else []
-    batches = [*chunks(greedy_plan, batch_size), *chunks([(r, "sampled", k) for r in rows for k in range(samples)], batch_size)]
+    batches = [
+        *chunks(greedy_plan, batch_size),
+        *chunks([(r, "sampled", k) for r in rows for k in range(samples)], batch_size),
+    ]
     ticker, lines = Ticker(), []
     for number, batch in enumerate(batches, start=1):
         lines += list(_generate_batch(model, tokenizer, batch, temperature, max_new_tokens, vocab_size))
@@ -69,7 +72,9 @@ def _generate_batch(
     prompts = [prompt_ids(tokenizer, row["prompt"]) for row, _, _ in batch]
     ids_BT, mask_BT = left_pad(prompts, tokenizer.pad_token_id, model.device)
     sampled = batch[0][1] == "sampled"
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if sampled else {"do_sample": False}
+    sampling = (
+        {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if sampled else {"do_sample": False}
+    )
     with torch.no_grad():
         out_BT = model.generate(
             input_ids=ids_BT, attention_mask=mask_BT, max_new_tokens=max_new_tokens,

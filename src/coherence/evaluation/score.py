@@ -64,5 +64,5 @@ def ragged(column: "pd.Series[Any]", length: int) -> np.ndarray:
 def zero_variance(scores: pd.DataFrame, weights: Mapping[str, float]) -> float:
     """Share of prompts whose sampled completions all earn the same weighted task reward: groups that teach nothing."""
     sampled = scores[scores["mode"] == "sampled"]
-    total = sum(weight * sampled[name] for name, weight in weights.items())
+    total = (sampled[list(weights)] * pd.Series(weights)).sum(axis=1)
     return zero_variance_share(np.array(total.groupby(sampled["id"]).apply(list).tolist()))

@@ -33,7 +33,7 @@ def prose_pairs(rows: int, rng: np.random.Generator) -> Iterator[tuple[str, str]
 
 
 def format_pairs(rows: int, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
-    """(instruction, call) in the task's own format but with random coordinates: the answer's form without its content."""
+    """(instruction, call) in the task's own format with random coordinates: the answer's form without its content."""
     for _ in range(rows):
         template = TEMPLATES[int(rng.integers(len(TEMPLATES)))]
         instruction = template.format(widget=rng.choice(WIDGETS), panel=rng.choice(PANELS))

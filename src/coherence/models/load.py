@@ -4,6 +4,7 @@ Only safetensors, never remote code. One encoding for all stages: training, roll
 same prompt ids, or logged coherence and rewarded coherence are not the same quantity.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ def quiet() -> None:
     import datasets
 
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -47,7 +49,9 @@ def check_head(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
     """|V| of the order parameter. ValueError for a padded head: its dead rows would count as vocabulary."""
     rows = int(model.get_output_embeddings().weight.shape[0])
     if rows != len(tokenizer):
-        raise ValueError(f"the head has {rows} rows but the tokenizer {len(tokenizer)} tokens: padded heads are not scored")
+        raise ValueError(
+            f"the head has {rows} rows but the tokenizer {len(tokenizer)} tokens: padded heads are not scored"
+        )
     return rows
 
 

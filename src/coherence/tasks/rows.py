@@ -52,9 +52,7 @@ class Report:
         }
 
 
-def drop_long(
-    rows: Iterable[Row], count_tokens: Callable[[Row], int], max_tokens: int, report: Report
-) -> list[Row]:
+def drop_long(rows: Iterable[Row], count_tokens: Callable[[Row], int], max_tokens: int, report: Report) -> list[Row]:
     """Rows whose prompt + completion + end token fit; the others are counted by split, never cut."""
     kept = []
     for row in rows:

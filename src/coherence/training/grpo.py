@@ -17,13 +17,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import GRPOConfig as TrlGrpoConfig
 
 from coherence.config.grpo import Arm, GrpoConfig
+from coherence.core.composite import Composite
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
 from coherence.models.load import check_head, save_model
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments
 from coherence.training.metrics import MetricsLog
-from coherence.training.rewards import CarlReward, nanmean, task_reward
+from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
 from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
 
 STORED_PER_GROUP = 2
@@ -33,8 +34,8 @@ STORED_PER_GROUP = 2
 class CoherenceGrpoTrainer(TokenStatisticsMixin):
     """GRPOTrainer that logs the order parameter and the task's rewards of every batch, and stores samples of it."""
 
-    def __init__(self, *args: Any, task: str, carl: CarlReward, settings: GrpoConfig, **kwargs: Any) -> None:
-        self.task, self.carl, self.settings = task, carl, settings
+    def __init__(self, *args: Any, task: str, vocab_size: int, settings: GrpoConfig, **kwargs: Any) -> None:
+        self.task, self.vocab_size, self.settings = task, vocab_size, settings
         self.samples: list[dict[str, Any]] = []
         self.unscored, self.scored = 0, 0
         super().__init__(*args, **kwargs)
@@ -46,7 +47,8 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
 
     def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
         """Metrics of one batch; also counts unscored completions and keeps samples."""
-        self.carl(rollouts.token_logps, rollouts.token_entropies)
+        weights = self.settings.carl_weights
+        carl = carl_components(rollouts.token_logps, rollouts.token_entropies, weights, self.vocab_size)
         task = self._task_scores(rollouts)
         finite_B = rollouts.rewards_BR.isfinite().all(dim=1)
         self.unscored += int((~finite_B).sum())
@@ -54,10 +56,10 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
         if self.over_budget:
             self.control.should_training_stop = True
         if (rollouts.step - 1) % self.settings.store_every == 0:
-            self._store(rollouts, task)
+            self._store(rollouts, task, carl)
         strict_PG = np.asarray(task[STRICT[self.task]]).reshape(-1, self.settings.num_generations)
         return {
-            **token_metrics(rollouts, self.carl),
+            **token_metrics(rollouts, carl, self.vocab_size),
             "distinct_completions": float(len(set(rollouts.completions))),
             "zero_variance_groups": zero_variance_share(strict_PG),
             "unscored_completions": float((~finite_B).sum()),
@@ -71,8 +73,7 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
             for name, reward in TASK_REWARDS[self.task].items()
         }
 
-    def _store(self, rollouts: Rollouts, task: dict[str, list[float]]) -> None:
-        assert self.carl.last is not None
+    def _store(self, rollouts: Rollouts, task: dict[str, list[float]], carl: Composite) -> None:
         for i, completion in enumerate(rollouts.completions):
             if i % self.settings.num_generations < STORED_PER_GROUP:
                 self.samples.append(
@@ -83,30 +84,29 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
                         "ids": rollouts.completion_ids[i],
                         "logp": rollouts.token_logps[i],
                         "entropy": rollouts.token_entropies[i],
-                        "carl": float(self.carl.last.reward[i]),
+                        "carl": float(carl.reward[i]),
                         **{name: values[i] for name, values in task.items()},
                     }
                 )
 
 
-def token_metrics(rollouts: Rollouts, carl: CarlReward) -> dict[str, float]:
+def token_metrics(rollouts: Rollouts, carl: Composite, vocab_size: int) -> dict[str, float]:
     """Token means of Phi, entropy (nats), logp and KL to the start; completion means of CARL and its components.
 
     KL is the non-negative k3 estimate of KL(policy || start) on sampled tokens: exp(-r) - 1 + r, r = logp - logp_start.
     """
-    assert carl.last is not None
     entropy, logp, start = (
         np.concatenate([np.asarray(row, dtype=np.float64) for row in part])
         for part in (rollouts.token_entropies, rollouts.token_logps, rollouts.start_logps)
     )
     metrics = {
-        "coherence/phi": float(np.mean(phi_from_entropy(entropy, carl.vocab_size))),
+        "coherence/phi": float(np.mean(phi_from_entropy(entropy, vocab_size))),
         "coherence/entropy": float(entropy.mean()),
         "coherence/logp": float(logp.mean()),
-        "coherence/carl": nanmean(carl.last.reward.tolist()),
-        "coherence/multiscale": nanmean(carl.last.multiscale.tolist()),
-        "coherence/cloud_quality": nanmean(carl.last.cloud_quality.tolist()),
-        "coherence/discontinuity": nanmean(carl.last.discontinuity.tolist()),
+        "coherence/carl": nanmean(carl.reward.tolist()),
+        "coherence/multiscale": nanmean(carl.multiscale.tolist()),
+        "coherence/cloud_quality": nanmean(carl.cloud_quality.tolist()),
+        "coherence/discontinuity": nanmean(carl.discontinuity.tolist()),
     }
     if start.size:
         ratio = logp - start
@@ -131,8 +131,8 @@ def train(
     """
     check_temperature(config, arm)
     vocab_size = check_head(model, tokenizer)
-    carl = CarlReward(config.carl_weights, vocab_size)
-    functions = {name: task_reward(name, reward) for name, reward in TASK_REWARDS[task].items()} | {"carl": carl}
+    functions = {name: task_reward(name, reward) for name, reward in TASK_REWARDS[task].items()}
+    functions["carl"] = carl_reward(config.carl_weights, vocab_size)
     trainer = CoherenceGrpoTrainer(
         model=model,
         reward_funcs=[functions[name] for name in arm.rewards],
@@ -143,7 +143,7 @@ def train(
         processing_class=tokenizer,
         callbacks=[MetricsLog(folder / "metrics.jsonl", config.steps, show_metrics)],
         task=task,
-        carl=CarlReward(config.carl_weights, vocab_size),
+        vocab_size=vocab_size,
         settings=config,
     )
     trainer.remove_callback(PrinterCallback)

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,27 +25,30 @@ def task_reward(name: str, reward: Reward) -> TrlReward:
     return score
 
 
-@dataclass
-class CarlReward:
-    """CARL's composite from the statistics that the trainer's own scoring pass gives.
+def carl_components(
+    token_logps: Sequence[Sequence[float]],
+    token_entropies: Sequence[Sequence[float]],
+    weights: CarlWeights,
+    vocab_size: int,
+) -> Composite:
+    """CARL and its components per completion, from ragged per-token logp and entropy (nats) of the sampled ids."""
+    logp_BT, lengths = pad(token_logps)
+    phi_BT = np.asarray(phi_from_entropy(pad(token_entropies)[0], vocab_size))
+    return carl_composite(logp_BT, phi_BT, lengths, CompositeWeights(**weights.model_dump()))
 
-    An invalid completion (none or non-finite tokens) scores NaN and is counted, never 0. `last` keeps the components
-    of the batch for the log.
+
+def carl_reward(weights: CarlWeights, vocab_size: int) -> TrlReward:
+    """CARL in TRL's form, from the statistics that TokenStatisticsMixin provides.
+
+    An invalid completion (no token, or a non-finite one) scores NaN, never 0.
     """
 
-    weights: CarlWeights
-    vocab_size: int
-    __name__: str = "carl"
-    last: Composite | None = None
-
-    def __call__(
-        self, token_logps: Sequence[Sequence[float]], token_entropies: Sequence[Sequence[float]], **columns: Any
+    def carl(
+        token_logps: Sequence[Sequence[float]], token_entropies: Sequence[Sequence[float]], **columns: Any
     ) -> list[float]:
-        logp_BT, lengths = pad(token_logps)
-        phi_BT = np.asarray(phi_from_entropy(pad(token_entropies)[0], self.vocab_size))
-        weights = CompositeWeights(**self.weights.model_dump())
-        self.last = carl_composite(logp_BT, phi_BT, lengths, weights)
-        return [float(value) for value in self.last.reward]
+        return [float(value) for value in carl_components(token_logps, token_entropies, weights, vocab_size).reward]
+
+    return carl
 
 
 def pad(rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -30,9 +30,7 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> dict[
     """input_ids, labels (-100 on the prompt) and token_class of one row, all of the same length."""
     prompt = prompt_ids(tokenizer, row["prompt"])
     completion, spans = completion_ids(tokenizer, row["completion"])
-    classes = [
-        CONTENT if any(a < end and start < b for start, end in row["content"]) else FORMAT for a, b in spans
-    ]
+    classes = [CONTENT if any(a < end and start < b for start, end in row["content"]) else FORMAT for a, b in spans]
     return {
         "input_ids": prompt + completion,
         "labels": [-100] * len(prompt) + completion,
@@ -54,7 +52,7 @@ def collate(examples: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, 
 
 
 class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer that logs accuracy, entropy and Phi per token class from the outputs of the training forward itself."""
+    """SFTTrainer that logs accuracy, entropy and Phi per token class, from the training forward's own outputs."""
 
     def __init__(self, *args: Any, schedule: Callable[[int], float], vocab_size: int, **kwargs: Any) -> None:
         self.schedule = schedule
@@ -62,7 +60,9 @@ class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
         self.sums: defaultdict[str, float] = defaultdict(float)
         super().__init__(*args, **kwargs)
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         token_class_BT = inputs.pop("token_class")
         with captured_outputs(self.model) as seen:
             loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -96,8 +96,7 @@ class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
         return metrics
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LambdaLR:
-        if self.lr_scheduler is None:
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule)
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule)
         return self.lr_scheduler
 
 

@@ -53,7 +53,7 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         steps, every = self.args.gradient_accumulation_steps, self.args.steps_per_generation
-        iterations = self.num_iterations
+        iterations: int = self.num_iterations  # type: ignore[has-type]
         self._scoring, self._statistics_BC = True, None
         try:
             if steps % (every * iterations) == 0:

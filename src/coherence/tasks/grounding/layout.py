@@ -9,12 +9,46 @@ from dataclasses import dataclass
 import numpy as np
 
 PANELS = ("attic", "barn", "cellar", "dock", "farm", "garden", "hall", "kitchen", "library", "mill", "park", "tower")
-WIDGETS = ("apple", "basket", "candle", "drum", "feather", "hammer", "kettle", "ladder", "mirror", "pillow", "rope", "shoe")
-PEOPLE = ("Ann", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hana", "Ivo", "Jill", "Kim", "Lou", "Max", "Nora", "Pam", "Tom")
+WIDGETS = (
+    "apple",
+    "basket",
+    "candle",
+    "drum",
+    "feather",
+    "hammer",
+    "kettle",
+    "ladder",
+    "mirror",
+    "pillow",
+    "rope",
+    "shoe",
+)
+PEOPLE = (
+    "Ann",
+    "Ben",
+    "Cleo",
+    "Dan",
+    "Eve",
+    "Finn",
+    "Gus",
+    "Hana",
+    "Ivo",
+    "Jill",
+    "Kim",
+    "Lou",
+    "Max",
+    "Nora",
+    "Pam",
+    "Tom",
+)
 COLOURS = ("blue", "brown", "green", "grey", "pink", "red", "white", "yellow")
 VERBS = ("cleaned", "dropped", "fixed", "found", "hid", "left", "lost", "moved", "painted", "saw")
 
-TEMPLATES = ("Click {widget} in {panel}", "Press {widget} in the {panel} panel", "Tap the {widget} button under {panel}")
+TEMPLATES = (
+    "Click {widget} in {panel}",
+    "Press {widget} in the {panel} panel",
+    "Tap the {widget} button under {panel}",
+)
 
 
 @dataclass(frozen=True)

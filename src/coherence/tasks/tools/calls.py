@@ -10,7 +10,8 @@ Arguments = dict[str, list[str]]
 def normalise(arguments: dict[str, Any]) -> Arguments:
     """Every argument as a list of texts, in the given order."""
     return {
-        key: [str(item) for item in value] if isinstance(value, list) else [str(value)] for key, value in arguments.items()
+        key: [str(item) for item in value] if isinstance(value, list) else [str(value)]
+        for key, value in arguments.items()
     }
 
 

@@ -20,7 +20,7 @@ def make_rows(
     rng: np.random.Generator,
     report: Report,
 ) -> list[Row]:
-    """All rows of all splits. A training query that the held-out or validation split also asks is dropped and counted."""
+    """All rows of all splits. A training query that another split also asks is dropped and counted."""
     heldout = _take(list(_read(config, config.test, sources, render, "heldout", report)), config.test_rows, rng)
     train = list(_read(config, config.train, sources, render, "sft", report))
     train = [train[i] for i in rng.permutation(len(train))]
@@ -51,7 +51,12 @@ def _without(rows: list[Row], units: set[str], split: str, report: Report) -> li
 
 
 def _read(
-    config: ToolsData, source: Source, sources: dict[str, Path], render: Callable[[str], str], split: str, report: Report
+    config: ToolsData,
+    source: Source,
+    sources: dict[str, Path],
+    render: Callable[[str], str],
+    split: str,
+    report: Report,
 ) -> Iterator[Row]:
     for number, record in _records(source, sources):
         place = f"{_name(source)}, row {number}"

@@ -1,0 +1,114 @@
+"""Bytes on disk: hashes, JSON with one spelling, and writes that are complete or absent."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any, TypedDict
+
+
+class FileEntry(TypedDict):
+    """One file of an artifact, named relative to the artifact's folder."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex digest of bytes in memory."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical(value: object) -> str:
+    """The one JSON spelling, which identities are hashed over; ValueError for NaN and for what JSON lacks."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    except TypeError as error:
+        raise ValueError(f"only JSON values can enter an identity: {error}") from None
+
+
+def pretty(value: object) -> bytes:
+    """The one spelling of a JSON file that a person reads."""
+    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def nan_to_null(value: Any) -> Any:
+    """The value with null for each non-finite float, which JSON lacks: a lost score must not lose the run."""
+    if isinstance(value, dict):
+        return {key: nan_to_null(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_null(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_json(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """A JSON object that has these keys; ValueError, one line with the file's name, for anything else."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing") from None
+    except ValueError as error:  # broken JSON, or bytes that are no text
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise ValueError(f"{path} has no key '{missing[0]}'")
+    return dict(value)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old bytes or the new ones and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_bytes(data)
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def damage(folder: Path, files: Iterable[FileEntry], *, sizes_only: bool = False) -> str | None:
+    """The first file that is not as listed, in words; None where all are right."""
+    for entry in files:
+        path = folder / entry["name"]
+        if not path.is_file():
+            return f"{path} is missing"
+        size = path.stat().st_size
+        if size != entry["size"]:
+            return f"{path} has {size} bytes, its manifest says {entry['size']}"
+        if not sizes_only and sha256_file(path) != entry["sha256"]:
+            return f"{path} has other bytes than its manifest says"
+    return None
+
+
+def check_entries(path: Path, entries: Any) -> None:
+    """ValueError unless the list of files that `path` holds is one, and names nothing outside its folder."""
+    for entry in entries if isinstance(entries, list) else [None]:
+        if not isinstance(entry, dict) or entry.keys() != FileEntry.__annotations__.keys():
+            raise ValueError(f"{path}: its list of files is broken")
+        name = PurePosixPath(str(entry["name"]))
+        if name.is_absolute() or ".." in name.parts:
+            raise ValueError(f"{path} lists {name}, which is outside its folder")
+
+
+def prune(folder: Path, top: Path) -> None:
+    """Remove `folder` and its parents up to, not including, `top`, as long as they are empty."""
+    while folder != top and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

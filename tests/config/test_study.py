@@ -1,0 +1,87 @@
+"""Every shipped config parses; mistakes are one line that names the key; a study cuts into settings per cell."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPO
+
+from coherence.config.study import Study, deep_merge, load_study, read_values
+
+CONFIGS = sorted((REPO / "config").rglob("*.yaml"))
+
+
+def default() -> dict:
+    return yaml.safe_load((REPO / "config/default.yaml").read_text())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_parses(path: Path) -> None:
+    assert load_study(path).seeds
+
+
+def test_schema_is_the_one_that_the_models_give() -> None:
+    from scripts.write_schema import SCHEMA, schema_text
+
+    assert (REPO / SCHEMA).read_text() == schema_text(), "run `make schema`"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda c: c["sft"].update(learning_rte=1), "sft.learning_rte: unknown key (did you mean 'learning_rate'?)"),
+        (lambda c: c["sft"].pop("batch_size"), "sft.batch_size: this key is missing"),
+        (lambda c: c["sft"]["gate"].update(count=6), "a gate that needs 6 of 5 steps can never fire"),
+        (lambda c: c["sft"]["gate"].update(threshold=1.5), "sft.gate.threshold"),
+        (lambda c: c["grpo"]["arms"].update(new={"rewards": {"clik": 1.0}}), "no reward 'clik' in task 'grounding'"),
+        (lambda c: c["grpo"]["arms"].update({"a b": {"rewards": {"carl": 1.0}}}), "arm name 'a b'"),
+        (lambda c: c["grpo"]["arms"].update(sft={"rewards": {"carl": 1.0}}), "'sft' is taken"),
+        (lambda c: c.update(seeds=[1, 1]), "seeds must be distinct"),
+        (lambda c: c.update(seeds=[]), "seeds"),
+        (lambda c: c["model"].update(heads=5), "must be an even whole number"),
+        (lambda c: c["model"].update(hiden_size=96), "did you mean 'hidden_size'?"),
+        (lambda c: c["data"].update(heldout_per_line=12), "at least one training cell"),
+        (lambda c: c.update(model={"kind": "local", "path": "/abs"}), "relative to data_root"),
+        (lambda c: c.update(model={"kind": "hub", "id": "a/b", "revision": "main"}), "revision"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(edit, said: str) -> None:
+    values = default()
+    edit(values)
+    with pytest.raises(ValueError) as error:
+        Study("x", values)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_deep_merge_joins_mappings_replaces_variants_and_drops_nulls() -> None:
+    below = {"a": {"x": 1, "y": 2}, "model": {"kind": "embedded", "layers": 2}, "arms": {"task": 1, "carl": 2}}
+    above = {"a": {"y": 3}, "model": {"kind": "local", "path": "m"}, "arms": {"carl": None}}
+    assert deep_merge(below, above) == {
+        "a": {"x": 1, "y": 3},
+        "model": {"kind": "local", "path": "m"},
+        "arms": {"task": 1},
+    }
+
+
+def test_a_base_file_has_no_base_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("base: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("base: c.yaml\n")
+    with pytest.raises(ValueError, match="one level only"):
+        read_values(tmp_path / "a.yaml")
+
+
+def test_an_arm_does_not_see_its_neighbours() -> None:
+    values = default()
+    before = Study("x", values).settings("grpo", arm="task", seed=0)
+    values["grpo"]["arms"]["new"] = {"rewards": {"carl": 1.0}}
+    values["seeds"] = [0, 1, 2, 3]
+    assert Study("x", values).settings("grpo", arm="task", seed=0) == before
+
+
+def test_a_cell_that_the_study_does_not_have_is_a_key_error() -> None:
+    study = load_study(REPO / "config/default.yaml")
+    with pytest.raises(KeyError):
+        study.settings("sft", seed=99)
+    with pytest.raises(KeyError):
+        study.settings("grpo", arm="none", seed=0)

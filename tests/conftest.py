@@ -1,0 +1,102 @@
+"""Shared by all tests: offline, one thread, a tiny model and its data set."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+REPO = Path(__file__).resolve().parents[1]
+
+TINY_MODEL = {
+    "kind": "embedded",
+    "hidden_size": 24,
+    "layers": 1,
+    "heads": 2,
+    "intermediate_size": 32,
+    "context": 128,
+    "vocab_size": 700,
+    "prior": "none",
+    "pretraining": {
+        "rows": 40,
+        "steps": 2,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "warmup_steps": 1,
+        "weight_decay": 0.0,
+        "adam_beta2": 0.98,
+    },
+    "seed": 0,
+}
+TINY_SFT = {
+    "learning_rate": 1e-2,
+    "batch_size": 16,
+    "max_steps": 40,
+    "warmup_steps": 0,
+    "cooldown_steps": 0,
+    "weight_decay": 0.0,
+    "adam_beta2": 0.98,
+    "max_grad_norm": 1.0,
+    "gate": {"token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
+}
+TINY_DATA = {
+    "task": "grounding",
+    "panels": 4,
+    "widgets": 4,
+    "heldout_per_line": 1,
+    "box_radius": 3,
+    "max_tokens": 96,
+    "seed": 0,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A random embedded model and its tokenizer saved in `base`, and the rows of a four-by-four grounding task."""
+    from coherence.config.base import EmbeddedModel
+    from coherence.config.data import GroundingData
+    from coherence.models.embedded import make_llama, make_tokenizer
+    from coherence.models.load import quiet, render_prompt, save_model
+    from coherence.streams import generator
+    from coherence.tasks.grounding.rows import make_rows
+    from coherence.tasks.rows import read_rows, to_table
+
+    quiet()
+    folder = tmp_path_factory.mktemp("tiny")
+    config = EmbeddedModel.parse(TINY_MODEL, "model")
+    tokenizer = make_tokenizer(config, generator(0, "tokenizer"))
+    save_model(make_llama(config, tokenizer, seed=0), tokenizer, folder / "base")
+    rows = list(
+        make_rows(
+            GroundingData.parse(TINY_DATA, "data"), lambda text: render_prompt(tokenizer, text), generator(0, "data")
+        )
+    )
+    to_table(rows).to_parquet(folder / "data.parquet", index=False)
+    return SimpleNamespace(
+        folder=folder,
+        base=folder / "base",
+        config=config,
+        tokenizer=tokenizer,
+        rows={split: read_rows(folder / "data.parquet", split) for split in ("sft", "grpo", "heldout")},
+    )
+
+
+@pytest.fixture(scope="session")
+def tuned(tiny: SimpleNamespace) -> Path:
+    """The tiny model after forty steps of SFT: it ends its completions, at different lengths."""
+    from coherence.config.sft import SftConfig
+    from coherence.models.load import load_model
+    from coherence.training.sft import train
+
+    folder = tiny.folder / "tuned"
+    folder.mkdir()
+    config = SftConfig.parse(TINY_SFT, "sft")
+    train(config, load_model(tiny.base), tiny.tokenizer, tiny.rows["sft"], folder, 0)
+    return folder
+
+
+def read_jsonl(path: Path) -> list[dict[str, object]]:
+    """The lines of a JSONL file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

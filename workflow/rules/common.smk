@@ -1,0 +1,77 @@
+# The study, and what rules say of themselves to Snakemake: code, packages, settings.
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "src"))
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ["PYTHONPATH"] = str(ROOT / "src")
+os.environ.update(TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1", HF_HUB_DISABLE_TELEMETRY="1")
+
+from coherence.config.resolved import data_files, model_files
+from coherence.config.study import load_study
+from coherence.provenance.adopt import ADOPTING
+from coherence.provenance.artifact import digest
+from coherence.provenance.code import code_parts
+from coherence.provenance.packages import locked_packages
+from coherence.provenance.place import find_all
+from coherence.provenance.records import unrecorded
+
+
+def checked(read):
+    """What `read` returns; a mistake in config or files is one line and exit code 2."""
+    try:
+        return read()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def one_configfile():
+    if workflow.config_settings.config or len(workflow.configfiles) > 1:
+        raise ValueError("one file is one study: put the change into a file with the line `base: default.yaml`")
+    return os.path.relpath(next(iter(workflow.configfiles), "config/default.yaml"))
+
+
+CONFIGFILE = checked(one_configfile)
+STUDY = checked(lambda: load_study(CONFIGFILE))
+SOURCES = checked(lambda: {"base": model_files(STUDY.resolved), "data": data_files(STUDY.resolved)})
+GPU = 0 if STUDY.resolved["model"]["kind"] == "embedded" else 1
+R = f"results/{STUDY.name}"
+F = f"figs/{STUDY.name}"
+
+
+def all_recorded():
+    """Outputs without Snakemake's records were not made here: their settings would not be compared, so refuse them."""
+    manifests = [place.manifest for top in (R, F) for place in find_all(Path(top)) if place.manifest.is_file()]
+    strange = [] if ADOPTING in os.environ else unrecorded(manifests, Path())
+    if strange and workflow.exec_mode.name == "DEFAULT":
+        raise ValueError(
+            f"{len(strange)} artifacts, e.g. {strange[0]}, have no records of Snakemake's (copied results?): "
+            f"verify and adopt them with `python scripts/verify.py --configfile {CONFIGFILE} --adopt`"
+        )
+
+
+checked(all_recorded)
+
+
+def identity(script):
+    """What a script is, for Snakemake's own comparison: its code (import closure) and the packages under it."""
+    return digest(
+        {
+            "code": code_parts(ROOT / script, ROOT),
+            "packages": locked_packages(ROOT / script, ROOT),
+        }
+    )
+
+
+def settings(stage, **fixed):
+    """The settings of a cell, as a function of the wildcards."""
+    return lambda w: STUDY.settings(stage, **fixed, **{k: int(v) if k == "seed" else v for k, v in w.items()})
+
+
+wildcard_constraints:
+    seed=r"\d+",
+    arm=r"[\w+-]+",
