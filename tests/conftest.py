@@ -1,6 +1,5 @@
 """Shared by all tests: offline, one thread, a tiny model and its data set."""
 
-import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
-REPO = Path(__file__).resolve().parents[1]
 
 TINY_MODEL = {
     "kind": "embedded",
@@ -95,8 +93,3 @@ def tuned(tiny: SimpleNamespace) -> Path:
     config = SftConfig.parse(TINY_SFT, "sft")
     train(config, load_model(tiny.base), tiny.tokenizer, tiny.rows["sft"], folder, 0)
     return folder
-
-
-def read_jsonl(path: Path) -> list[dict[str, object]]:
-    """The lines of a JSONL file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

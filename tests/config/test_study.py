@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPO
+from repository import REPO
 
 from coherence.config.study import Study, deep_merge, load_study, read_values
 

@@ -119,7 +119,9 @@ def main() -> None:
 
     tiny = conftest.tiny.__wrapped__(Factory())
     shutil.rmtree(START, ignore_errors=True)
-    shutil.copytree(conftest.tuned.__wrapped__(tiny), START, ignore=shutil.ignore_patterns("*.jsonl", "outcome.json", ".*"))
+    shutil.copytree(
+        conftest.tuned.__wrapped__(tiny), START, ignore=shutil.ignore_patterns("*.jsonl", "outcome.json", ".*")
+    )
     (HERE / "sft.json").write_text(json.dumps(sft(tiny, tiny.folder / "sft"), indent=1) + "\n")
     metrics, completions = grpo(tiny, tiny.folder / "grpo", None)
     (HERE / "grpo.json").write_text(json.dumps({"metrics": metrics, "completions": completions}) + "\n")

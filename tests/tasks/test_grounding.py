@@ -14,9 +14,7 @@ from coherence.tasks.grounding.rewards import click_reward, distance_reward, for
 from coherence.tasks.grounding.rows import make_rows
 from coherence.tasks.rows import Report, Row, check_splits, drop_long
 
-CONFIG = GroundingData(
-    task="grounding", panels=12, widgets=12, heldout_per_line=3, box_radius=3, max_tokens=96, seed=0
-)
+CONFIG = GroundingData(task="grounding", panels=12, widgets=12, heldout_per_line=3, box_radius=3, max_tokens=96, seed=0)
 ANSWER = {"box": [10, 20, 16, 26], "point": [13, 23]}
 
 
@@ -36,7 +34,7 @@ def test_boxes_never_overlap() -> None:
     for centres in (layout.x, layout.y):
         values = sorted(centres.values())
         assert min(np.diff(values)) > 2 * CONFIG.box_radius - 1
-        assert 0 <= values[0] and values[-1] < 100
+        assert values[0] >= 0 and values[-1] < 100
 
 
 def test_no_cell_is_both_trained_and_held_out_and_halves_weigh_the_same() -> None:

@@ -118,6 +118,8 @@ def test_a_broken_line_is_named(tmp_path: Path, bad: str, said: str) -> None:
 
 
 def test_arguments_may_be_a_json_string_and_lists_stay_lists(tmp_path: Path) -> None:
-    rows, _ = make(tmp_path, [{"q": f"a{i}", "tool": "T", "args": '{"k": ["x", "y"]}'} for i in range(4)], [record("t", x=1)])
+    rows, _ = make(
+        tmp_path, [{"q": f"a{i}", "tool": "T", "args": '{"k": ["x", "y"]}'} for i in range(4)], [record("t", x=1)]
+    )
     assert rows[0].completion == "T(k=x|y)"
     assert normalise({"k": ["x", 2]}) == {"k": ["x", "2"]}

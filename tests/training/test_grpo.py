@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import read_jsonl
+from repository import read_jsonl
 
 from coherence.config.grpo import Arm, CarlWeights, GrpoConfig
 from coherence.models.load import load_model, load_tokenizer

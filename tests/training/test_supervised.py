@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import read_jsonl
+from repository import read_jsonl
 
 from coherence.config.sft import SftConfig
 from coherence.core.order_parameter import token_statistics
@@ -44,7 +44,7 @@ def test_token_classes_follow_the_content_spans(tiny: SimpleNamespace) -> None:
     assert [text for text, c in classes if c == CONTENT] == [str(x), str(y)]
     assert "".join(text for text, _ in classes) == row["completion"] + tiny.tokenizer.eos_token
     assert classes[-1] == (tiny.tokenizer.eos_token, FORMAT)
-    assert all((label == -100) == (c == PROMPT) for label, c in zip(encoded["labels"], encoded["token_class"]))
+    assert [label == -100 for label in encoded["labels"]] == [c == PROMPT for c in encoded["token_class"]]
 
 
 def test_the_first_logged_step_equals_an_offline_recomputation(tiny: SimpleNamespace, tmp_path: Path) -> None:

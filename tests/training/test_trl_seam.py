@@ -29,7 +29,9 @@ class Probe(TokenStatisticsMixin):
         return {"observed": float(len(self.seen))}
 
 
-def make(tiny: SimpleNamespace, tuned: Path, folder: Path, steps: int = 1, **changes: object) -> tuple[Probe, list[dict]]:
+def make(
+    tiny: SimpleNamespace, tuned: Path, folder: Path, steps: int = 1, **changes: object
+) -> tuple[Probe, list[dict]]:
     """A trainer on the tiny model, and the keyword arguments that its reward function has been called with."""
     calls: list[dict] = []
 

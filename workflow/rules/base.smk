@@ -7,6 +7,8 @@ rule base:
         f"logs/{STUDY.name}/base.log",
     benchmark:
         f"logs/{STUDY.name}/base.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=30,

@@ -6,9 +6,13 @@ from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-os.environ["PYTHONPATH"] = str(ROOT / "src")
-os.environ.update(TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1", HF_HUB_DISABLE_TELEMETRY="1")
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    PYTHONPATH=str(ROOT / "src"),
+    TOKENIZERS_PARALLELISM="false",
+    OMP_NUM_THREADS="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+)
 
 from coherence.config.resolved import data_files, model_files
 from coherence.config.study import load_study
@@ -70,6 +74,16 @@ def identity(script):
 def settings(stage, **fixed):
     """The settings of a cell, as a function of the wildcards."""
     return lambda w: STUDY.settings(stage, **fixed, **{k: int(v) if k == "seed" else v for k, v in w.items()})
+
+
+CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *STUDY.arms], seed=STUDY.seeds)
+
+
+def checkpoint(wildcards):
+    """The run whose model is evaluated; `sft` stands among the arms as the start of them all."""
+    return (
+        f"{R}/sft/seed{wildcards.seed}" if wildcards.arm == "sft" else f"{R}/grpo/{wildcards.arm}/seed{wildcards.seed}"
+    )
 
 
 wildcard_constraints:

@@ -8,6 +8,8 @@ rule data:
         f"logs/{STUDY.name}/data.log",
     benchmark:
         f"logs/{STUDY.name}/data.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=30,

@@ -1,13 +1,3 @@
-CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *STUDY.arms], seed=STUDY.seeds)
-
-
-def checkpoint(wildcards):
-    """The run whose model is evaluated; `sft` stands among the arms as the start of them all."""
-    return (
-        f"{R}/sft/seed{wildcards.seed}" if wildcards.arm == "sft" else f"{R}/grpo/{wildcards.arm}/seed{wildcards.seed}"
-    )
-
-
 rule generate:
     input:
         model=lambda w: f"{checkpoint(w)}/manifest.json",
@@ -18,6 +8,8 @@ rule generate:
         f"logs/{STUDY.name}/generate/{{arm}}/seed{{seed}}.log",
     benchmark:
         f"logs/{STUDY.name}/generate/{{arm}}/seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=60,
@@ -46,6 +38,8 @@ rule evaluate:
         f"logs/{STUDY.name}/scores.log",
     benchmark:
         f"logs/{STUDY.name}/scores.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=30,

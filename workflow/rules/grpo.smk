@@ -8,6 +8,8 @@ rule grpo:
         f"logs/{STUDY.name}/grpo/{{arm}}/seed{{seed}}.log",
     benchmark:
         f"logs/{STUDY.name}/grpo/{{arm}}/seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=120,

@@ -8,6 +8,8 @@ rule sft:
         f"logs/{STUDY.name}/sft/seed{{seed}}.log",
     benchmark:
         f"logs/{STUDY.name}/sft/seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=60,
@@ -37,6 +39,8 @@ rule start:
     benchmark:
         f"logs/{STUDY.name}/start.tsv"
     priority: 10  # an SFT that leaves nothing to learn should be known before GRPO has been paid for
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
         runtime=30,

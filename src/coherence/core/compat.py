@@ -102,9 +102,7 @@ def carl_reward(logits_TV: Array, token_ids: Array) -> tuple[float, dict[str, fl
         "phi_std": _std(phi),
         "entropy_mean": _mean(entropy),
     }
-    reward = (
-        0.5 * components["multiscale"] + 0.3 * components["cloud_quality"] + 0.2 * components["discontinuity"]
-    )
+    reward = 0.5 * components["multiscale"] + 0.3 * components["cloud_quality"] + 0.2 * components["discontinuity"]
     return reward, components
 
 
@@ -176,9 +174,7 @@ def _text(completion: str | Sequence[Mapping[str, str]]) -> str:
     return completion if isinstance(completion, str) else completion[-1]["content"]
 
 
-def _text_reward(
-    text: str, encode: Callable[[str], Sequence[int]], forward: Callable[[Sequence[int]], Array]
-) -> float:
+def _text_reward(text: str, encode: Callable[[str], Sequence[int]], forward: Callable[[Sequence[int]], Array]) -> float:
     if len(text.strip()) < SHORTEST_TEXT:
         return 0.0
     ids = list(encode(text))[:TEXT_TOKENS]

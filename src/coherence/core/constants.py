@@ -93,9 +93,7 @@ def _definitions() -> list[ConstantCheck]:
         ("defect_threshold", "3 / 100", DEFECT_THRESHOLD, Fraction("0.03")),
     ]
     return [
-        ConstantCheck(
-            name, f"{name} = {text}", str(value), str(ours), "definition", verdict_of([ours == value])
-        )
+        ConstantCheck(name, f"{name} = {text}", str(value), str(ours), "definition", verdict_of([ours == value]))
         for name, text, ours, value in published
     ]
 
@@ -150,9 +148,7 @@ def _triadic_widths() -> list[ConstantCheck]:
 def _no_exceptions(name: str, statement: str, exceptions: list[int]) -> ConstantCheck:
     searched = f"in d = {SEARCHED_WIDTHS[0]}..{SEARCHED_WIDTHS[-1]}"
     found = f"{len(exceptions)} exceptions {searched}"
-    return ConstantCheck(
-        name, statement, f"0 exceptions {searched}", found, "arithmetic", verdict_of([not exceptions])
-    )
+    return ConstantCheck(name, statement, f"0 exceptions {searched}", found, "arithmetic", verdict_of([not exceptions]))
 
 
 def _rationality() -> list[ConstantCheck]:
@@ -205,9 +201,7 @@ def _context_tax() -> list[ConstantCheck]:
 def _context_tax_rows(direction: str, odd: int) -> list[ConstantCheck]:
     taxes = {d: _tax(d)[direction] for d in OTHER_WIDTHS}
     exceptions = [
-        d
-        for d in SEARCHED_WIDTHS
-        if (_tax(d)[direction] == PUBLISHED_TAX) != is_power_of_two(Fraction(d, odd))
+        d for d in SEARCHED_WIDTHS if (_tax(d)[direction] == PUBLISHED_TAX) != is_power_of_two(Fraction(d, odd))
     ]
     claim = ConstantCheck(
         f"context_tax_{direction}",
@@ -286,12 +280,8 @@ def _kuramoto_phases() -> list[ConstantCheck]:
     low, high = 2 / PI_HIGH, 2 / PI_LOW  # uniform Phi: R = 2 / pi
     order = f"R(0) = {zeros}, R(1) = {ones}"
     return [
-        _phase_row(
-            "zeros", "Phi = 0 everywhere is gaseous", "R < 3/10", f"R = {zeros}", zeros < GASEOUS_BELOW
-        ),
-        _phase_row(
-            "ones", "Phi = 1 everywhere is crystalline", "R >= 7/10", f"R = {ones}", ones >= CRYSTALLINE_FROM
-        ),
+        _phase_row("zeros", "Phi = 0 everywhere is gaseous", "R < 3/10", f"R = {zeros}", zeros < GASEOUS_BELOW),
+        _phase_row("ones", "Phi = 1 everywhere is crystalline", "R >= 7/10", f"R = {ones}", ones >= CRYSTALLINE_FROM),
         _phase_row("order", "R tells Phi = 0 from Phi = 1", "R(0) != R(1)", order, zeros != ones),
         _phase_row(
             "uniform",
@@ -300,25 +290,19 @@ def _kuramoto_phases() -> list[ConstantCheck]:
             f"{low} < R < {high}",
             high < GASEOUS_BELOW,
         ),
-        _phase_row(
-            "half", "Phi half 0 and half 1 is gaseous", "R < 3/10", f"R = {half}", half < GASEOUS_BELOW
-        ),
+        _phase_row("half", "Phi half 0 and half 1 is gaseous", "R < 3/10", f"R = {half}", half < GASEOUS_BELOW),
         _mixture_row(),
     ]
 
 
 def _phase_row(name: str, statement: str, expected: str, computed: str, agrees: bool) -> ConstantCheck:
     note = "R measures how alike the Phi are, not how high"
-    return ConstantCheck(
-        f"kuramoto_{name}", statement, expected, computed, "claim", verdict_of([agrees]), note
-    )
+    return ConstantCheck(f"kuramoto_{name}", statement, expected, computed, "claim", verdict_of([agrees]), note)
 
 
 def _mixture_row() -> ConstantCheck:
     low, high = Fraction(7, 20), Fraction(13, 20)
-    gaseous = {
-        share: _binary_order(share) < GASEOUS_BELOW for share in (Fraction(k, 1000) for k in range(1001))
-    }
+    gaseous = {share: _binary_order(share) < GASEOUS_BELOW for share in (Fraction(k, 1000) for k in range(1001))}
     found = [share for share, is_gaseous in gaseous.items() if is_gaseous]
     return ConstantCheck(
         "kuramoto_mixture",

@@ -104,9 +104,7 @@ def _is_tensor(array: object) -> bool:
 
 def _log_vocab(vocab_size: int) -> float:
     if vocab_size < 2:
-        raise ValueError(
-            f"Phi = 1 - H/ln V is undefined for vocab_size {vocab_size}: it needs at least 2 tokens"
-        )
+        raise ValueError(f"Phi = 1 - H/ln V is undefined for vocab_size {vocab_size}: it needs at least 2 tokens")
     return math.log(vocab_size)
 
 
@@ -154,9 +152,7 @@ def _numpy_statistics(logits: ArrayN, token_ids: ArrayN, vocab_size: int | None)
     logp, entropy = np.empty(ids.shape), np.empty(ids.shape)
     _fill(x, ids, (logp, entropy), lambda x_RV, ids_R: _numpy_moments(x_RV[:, :real], ids_R), HOST_CHUNK)
     entropy = entropy.clip(0.0, _log_vocab(real)).reshape(shape)
-    return TokenStatistics(
-        logp.reshape(shape), entropy, phi_from_entropy(entropy, real), np.isfinite(entropy)
-    )
+    return TokenStatistics(logp.reshape(shape), entropy, phi_from_entropy(entropy, real), np.isfinite(entropy))
 
 
 def _numpy_moments(x_RV: ArrayN, ids_R: ArrayN) -> tuple[ArrayN, ArrayN]:
@@ -175,9 +171,7 @@ def _torch_statistics(
     logits: torch.Tensor, token_ids: torch.Tensor, vocab_size: int | None
 ) -> TokenStatistics[torch.Tensor]:
     if not logits.is_floating_point() or token_ids.is_floating_point():
-        raise ValueError(
-            f"logits must be floating point and token_ids integers: {logits.dtype}, {token_ids.dtype}"
-        )
+        raise ValueError(f"logits must be floating point and token_ids integers: {logits.dtype}, {token_ids.dtype}")
     real = _check(logits, token_ids, vocab_size)
     x, ids, shape = logits.detach(), token_ids.to(logits.device).long(), token_ids.shape
     chunk = HOST_CHUNK if x.device.type == "cpu" else DEVICE_CHUNK

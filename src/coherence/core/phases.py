@@ -67,9 +67,7 @@ def find_phases(
     starts = _with_melt(acc, ent) if melted else _without_melt(acc)
     curves = [acc, ent] if losses is None else [acc, ent, losses]
     return [
-        Phase(
-            name, int(steps[first]), int(steps[last]), *(float(c[i]) for c in curves for i in (first, last))
-        )
+        Phase(name, int(steps[first]), int(steps[last]), *(float(c[i]) for c in curves for i in (first, last)))
         for name, first, last in _tiles(starts, gate, len(steps))
     ]
 

@@ -73,9 +73,7 @@ def paired_difference(
     """
     treatment, control = _checked_scores(treatment_SI), _checked_scores(control_SI)
     if treatment.shape != control.shape:
-        raise ValueError(
-            f"paired arms need the same seeds and items, got {treatment.shape} and {control.shape}"
-        )
+        raise ValueError(f"paired arms need the same seeds and items, got {treatment.shape} and {control.shape}")
     difference = treatment - control
     return bootstrap_mean(difference, rng, cluster_I=cluster_I, items=items, resamples=resamples, level=level)
 
@@ -120,9 +118,7 @@ def _checked_scores(scores_SI: npt.ArrayLike) -> Array:
         raise ValueError(f"expected scores [S, I] of at least one seed and item, got {scores.shape}")
     failed = int((~np.isfinite(scores)).sum())
     if failed:
-        raise ValueError(
-            f"{failed} of {scores.size} scores are not finite; count them and leave their items out"
-        )
+        raise ValueError(f"{failed} of {scores.size} scores are not finite; count them and leave their items out")
     return scores
 
 
@@ -152,8 +148,6 @@ def _shared_means(totals_SK: Array, sizes_K: Counts, resamples: int, rng: np.ran
 def _own_means(totals_SK: Array, sizes_K: Counts, resamples: int, rng: np.random.Generator) -> Array:
     seeds, clusters = totals_SK.shape
     times_RS = _draws(seeds, seeds, rng, (resamples,))
-    times_RSK = _draws(
-        times_RS * clusters, clusters, rng, (resamples, seeds)
-    )  # a seed drawn twice draws twice
+    times_RSK = _draws(times_RS * clusters, clusters, rng, (resamples, seeds))  # a seed drawn twice draws twice
     means: Array = (times_RSK * totals_SK).sum(axis=(1, 2)) / (times_RSK @ sizes_K).sum(axis=1)
     return means
