@@ -21,7 +21,7 @@ lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules && $(BIN)/snakemake --lint
 
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements.lock
 	@echo "setting up .venv (about two minutes; log: .venv-setup.log)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -r requirements.lock > .venv-setup.log 2>&1 || (tail -n 5 .venv-setup.log; exit 1)

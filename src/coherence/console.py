@@ -1,5 +1,7 @@
 """What a person sees while something runs, and how a mistake is told. Nothing here can change a result."""
 
+import os
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -19,8 +21,14 @@ def label(text: str) -> None:
 def progress(text: str) -> None:
     """Print one line to the terminal, and to the log as well where stderr has been sent to a file."""
     print(f"{_label}{text}", flush=True)
-    if not sys.stderr.isatty() and sys.stdout.fileno() != sys.stderr.fileno():
+    if logs_to_file():
         print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def logs_to_file() -> bool:
+    """True if stderr is a file and stdout is not the same one (`2> log`)."""
+    log = os.fstat(2)
+    return stat.S_ISREG(log.st_mode) and not os.path.samestat(log, os.fstat(1))
 
 
 class Ticker:
@@ -43,7 +51,7 @@ def run_cli(main: Callable[..., Any]) -> None:
         code = tyro.cli(main)
     except (ValueError, FileNotFoundError, PermissionError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        if not sys.stderr.isatty() and sys.stdout.isatty():
+        if logs_to_file():
             print(f"{_label}error: {error}")
         raise SystemExit(2) from None
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coherence.core import constant_checks as checks
 from coherence.core import constants
-from coherence.core.constants import (
+from coherence.core.constant_checks import (
     constant_checks,
     is_integer,
     is_power_of_two,
     is_triadic,
     phi_can_fall_to,
     phi_floor,
-    t_star,
     verdict_of,
 )
+from coherence.core.constants import t_star
 
 ROWS = {row.name: row for row in constant_checks()}
 
@@ -129,4 +130,4 @@ def test_the_exact_comparison_decides_ties() -> None:
 
 
 def test_pi_lies_between_its_bounds() -> None:
-    assert constants.PI_LOW < Fraction(math.pi) < constants.PI_HIGH
+    assert checks.PI_LOW < Fraction(math.pi) < checks.PI_HIGH

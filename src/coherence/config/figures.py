@@ -1,11 +1,20 @@
 """Stage `figures`: options of each figure and table, one section each."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from coherence.config.strict import Strict
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd, since the median is centred")
+    return value
+
+
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 
 
 class Arms(Strict):
@@ -14,6 +23,9 @@ class Arms(Strict):
     resamples: int = Field(ge=100)
     """Bootstrap resamples over seeds and items."""
     level: float = Field(gt=0.5, lt=1)
+    """Of the bootstrap intervals."""
+    reference: str
+    """The arm that the others are subtracted from, item by item."""
 
 
 class PhiTrajectories(Strict):
@@ -21,12 +33,14 @@ class PhiTrajectories(Strict):
 
     tokens: int = Field(ge=2)
     """Token positions shown."""
+    smooth: Odd
+    """Running median (GRPO steps) of the bold lines."""
 
 
 class SftPhases(Strict):
     """The SFT phase diagram."""
 
-    smooth: int = Field(ge=1)
+    smooth: Odd
     """Running median (steps) of the bold lines."""
 
 
@@ -49,5 +63,7 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
         return {"figure": options}
     cells = {"seeds": study["seeds"]}
     if name in ("arms", "phi_trajectories"):
-        cells["arms"] = list(study["grpo"]["arms"])
+        cells["arms"] = sorted(study["grpo"]["arms"])
+    else:
+        cells["gate"] = study["sft"]["gate"]
     return {"figure": options, **cells}

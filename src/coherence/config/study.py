@@ -48,6 +48,8 @@ class StudyConfig(Strict):
                     raise ValueError(
                         f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})"
                     )
+        if self.figures.arms.reference not in self.grpo.arms:
+            raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is not an arm of this study")
         return self
 
 

@@ -1,0 +1,6 @@
+"""The scripts' main functions are called in this process."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))

@@ -1,0 +1,110 @@
+"""Small runs, generations and scores whose figures are known beforehand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from coherence.figures.read import Run
+
+VOCABULARY = 100
+MELTING_RUN = [  # entropy share, accuracy of format tokens, of content tokens: melts at 3, half climbed at 6
+    (0.30, 0.0, 0.0),
+    (0.30, 0.0, 0.0),
+    (0.90, 0.2, 0.0),
+    (0.70, 0.9, 0.0),
+    (0.50, 1.0, 0.2),
+    (0.30, 1.0, 0.6),
+    (0.20, 1.0, 0.9),
+    (0.10, 1.0, 1.0),
+    (0.10, 1.0, 1.0),
+    (0.10, 1.0, 1.0),
+]
+GATE = {"token_class": "content", "threshold": 0.99, "window": 5, "count": 3}
+
+
+def metrics(curve: Sequence[tuple[float, float, float]]) -> pd.DataFrame:
+    """metrics.jsonl as a table."""
+    share, form, content = (np.array(column) for column in zip(*curve, strict=True))
+    entropy = share * np.log(VOCABULARY)
+    table = {"step": np.arange(1, len(curve) + 1), "loss": np.linspace(5.0, 0.1, len(curve))}
+    for name, accuracy in {"all": (form + content) / 2, "format": form, "content": content}.items():
+        table |= {f"{name}/accuracy": accuracy, f"{name}/entropy": entropy}
+        table |= {f"{name}/entropy_share": share, f"{name}/phi": 1 - share}
+    return pd.DataFrame(table)
+
+
+def sft_run(seed: int, gate_step: int | None = 10, curve: Sequence[tuple[float, float, float]] = MELTING_RUN) -> Run:
+    status = "ok" if gate_step else "not_crystallized"
+    return Run("sft", seed, {"status": status, "gate_step": gate_step, "vocab_size": VOCABULARY}, metrics(curve))
+
+
+def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok") -> Run:
+    table = pd.DataFrame({"step": range(1, len(phi) + 1), "coherence/phi": phi})
+    return Run(arm, seed, {"status": status}, table)
+
+
+def write_run(folder: Path, run: Run) -> Path:
+    """The run as the folder `{arm}/seed{seed}` with its manifest, as a rule would leave it."""
+    out = folder / run.arm / f"seed{run.seed}"
+    out.mkdir(parents=True)
+    lines = [json.dumps(line) for line in run.metrics.to_dict("records")]
+    (out / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (out / "outcome.json").write_text(json.dumps(run.outcome))
+    (out / "manifest.json").write_text(json.dumps({"files": []}))
+    return out
+
+
+def study(folder: Path) -> Path:
+    """A study.json that has what the figures read of it."""
+    values = {
+        "seeds": [0, 1],
+        "sft": {"gate": GATE},
+        "grpo": {"arms": {"task": {}, "carl": {}}},
+        "figures": {
+            "arms": {"resamples": 200, "level": 0.95, "reference": "task"},
+            "phi_trajectories": {"tokens": 4, "smooth": 3},
+            "sft_phases": {"smooth": 3},
+        },
+    }
+    path = folder / "study.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def generations(phi: Mapping[tuple[str, int], Sequence[Sequence[float]]]) -> pd.DataFrame:
+    """Greedy completions: per (arm, seed) a list of completions, each the list of its tokens' Phi."""
+    rows = [
+        {"arm": arm, "seed": seed, "id": f"i{n}", "mode": "greedy", "phi": list(one), "ids": list(range(len(one)))}
+        for (arm, seed), completions in phi.items()
+        for n, one in enumerate(completions)
+    ]
+    return pd.DataFrame(rows)
+
+
+def scores(strict: Mapping[tuple[str, int], Sequence[float]], **columns: Any) -> pd.DataFrame:
+    """One greedy and two sampled rows per item; items alternate between two families, two of them to a unit."""
+    rows = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "id": f"i{n}",
+            "unit": f"u{n // 2}",
+            "family": ("clean", "shifted")[n % 2],
+            "mode": mode,
+            "sample": sample,
+            "completion": f"{arm}{n}",
+            "strict": value,
+            "format": 1.0,
+            "phi": 0.9,
+            "carl": 0.7,
+            **columns,
+        }
+        for (arm, seed), values in strict.items()
+        for n, value in enumerate(values)
+        for mode, sample in (("greedy", 0), ("sampled", 0), ("sampled", 1))
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,104 @@
+"""The table behind the arms: known means and differences, families, failed scores, and the trap."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from made import scores
+
+from coherence.figures.arms import Bootstrap, by_seed, complete_scores, pooled, statuses, summarise, wide
+from coherence.figures.arms_figure import draw, shown_families
+from coherence.figures.arms_words import caption, table
+from coherence.figures.style import paper_style
+
+BOOTSTRAP = Bootstrap(resamples=200, level=0.95)
+STRICT = {
+    ("sft", 0): [1, 0, 1, 0],
+    ("sft", 1): [1, 0, 1, 0],
+    ("task", 0): [1, 1, 1, 1],
+    ("task", 1): [1, 1, 1, 1],
+    ("carl", 0): [0, 0, 0, 0],
+    ("carl", 1): [0, 0, 0, 0],
+}
+
+
+@pytest.fixture
+def data() -> pd.DataFrame:
+    table = scores(STRICT)
+    table.loc[table["arm"] == "carl", ["carl", "completion"]] = [0.9, "the same"]
+    return summarise(table, "task", BOOTSTRAP)
+
+
+def test_means_differences_and_families(data: pd.DataFrame) -> None:
+    assert pooled(data, "sft", "strict")["estimate"] == 0.5
+    assert pooled(data, "sft", "strict", family="clean") == {"estimate": 1, "low": 1, "high": 1}
+    assert pooled(data, "carl", "strict_difference") == {"estimate": -1, "low": -1, "high": -1}
+    assert pooled(data, "sft", "strict_difference", family="shifted")["estimate"] == -1
+    assert set(data["family"]) == {"all", "clean", "shifted"}
+    assert data[(data["arm"] == "task") & (data["quantity"] == "strict_difference")].empty
+
+
+def test_distinct_completions_are_counted_per_seed(data: pd.DataFrame) -> None:
+    assert by_seed(data, "carl", "distinct").tolist() == [1, 1]
+    assert by_seed(data, "task", "distinct").tolist() == [4, 4]
+
+
+def test_interval_covers_the_spread_of_seeds() -> None:
+    table = scores({("task", 0): [1] * 4, ("task", 1): [0] * 4})
+    values = pooled(summarise(table, "task", BOOTSTRAP), "task", "strict")
+    assert values == {"estimate": 0.5, "low": 0, "high": 1}
+
+
+def test_another_arm_changes_no_interval(data: pd.DataFrame) -> None:
+    uneven = {("task", 0): [1, 0, 1, 1], ("task", 1): [0, 0, 1, 0]}
+    alone = summarise(scores(uneven), "task", BOOTSTRAP)
+    both = summarise(scores({**uneven, **{("x", seed): [0, 1, 0, 0] for seed in (0, 1)}}), "task", BOOTSTRAP)
+    assert pooled(alone, "task", "strict") == pooled(both, "task", "strict")
+
+
+def test_items_with_a_failed_score_are_left_out_everywhere() -> None:
+    table = scores(STRICT)
+    table.loc[(table["id"] == "i1") & (table["arm"] == "carl") & (table["sample"] == 1), "phi"] = np.nan
+    kept = complete_scores(table)
+    assert kept.left_out == 1 and set(kept.table["id"]) == {"i0", "i2", "i3"}
+    text = caption(summarise(kept.table, "task", BOOTSTRAP), kept, {}, {**BOOTSTRAP._asdict(), "reference": "task"})
+    assert "1 items without a score somewhere are left out." in text
+
+
+def test_what_cannot_be_compared_refuses() -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        complete_scores(scores(STRICT).iloc[:0])
+    with pytest.raises(ValueError, match="'base' is no arm"):
+        summarise(scores(STRICT), "base", BOOTSTRAP)
+    table = scores(STRICT)
+    with pytest.raises(ValueError, match="not all scored on the same items"):
+        summarise(table[~((table["seed"] == 1) & (table["id"] == "i0"))], "task", BOOTSTRAP)
+
+
+def test_table_has_a_row_per_arm_and_csv_the_numbers(data: pd.DataFrame) -> None:
+    ended = statuses([("sft", "ok"), ("sft", "ok"), ("carl", "ok"), ("carl", "over_nan_budget"), ("task", "ok")])
+    rows = {row[0]: row for row in table(data, ended, "task").rows}
+    assert list(rows) == ["SFT start", "task", "carl"]
+    assert rows["carl"][1] == "1 ok, 1 over nan budget" and rows["SFT start"][1] == "2 ok"
+    assert rows["task"][2] == "1.000 [1.000, 1.000]"
+    numbers = wide(data).set_index(["arm", "family", "mode"])
+    assert numbers.loc[("carl", "all", "greedy"), "strict_difference"] == -1
+    assert len(numbers) == 3 * 3 * 2 and "distinct_low" not in numbers
+
+
+def test_caption_names_the_trap_only_where_there_is_one(data: pd.DataFrame) -> None:
+    options = {**BOOTSTRAP._asdict(), "reference": "task"}
+    kept = complete_scores(scores(STRICT))
+    assert "intervals apart): carl." in " ".join(caption(data, kept, {"carl": "2 ok"}, options).split())
+    honest = summarise(scores({key: STRICT["task", 0] for key in STRICT}), "task", BOOTSTRAP)
+    assert "intervals apart): no arm." in " ".join(caption(honest, kept, {}, options).split())
+
+
+def test_many_families_are_drawn_as_one(data: pd.DataFrame) -> None:
+    assert shown_families(data) == ["clean", "shifted"]
+    table = scores(STRICT)
+    table["family"] = table["id"]
+    crowd = summarise(table, "task", BOOTSTRAP)
+    assert shown_families(crowd) == ["all"]
+    with paper_style():
+        assert len(draw(crowd, "task").axes) == 3
+        assert len(draw(data, "task").axes) == 4

@@ -1,0 +1,145 @@
+# Every figure and table is one target: figs/<study>/NAME.png, .svg, .md, .csv, .tex; its data beside it as NAME.parquet.
+FIGURES = ["arms", "constants", "phase_table", "phi_trajectories", "sft_phases"]
+
+SFT_RUNS = expand("sft/seed{seed}", seed=STUDY.seeds)
+GRPO_RUNS = expand("grpo/{arm}/seed{seed}", arm=STUDY.arms, seed=STUDY.seeds)
+
+
+rule arms:
+    input:
+        scores=f"{R}/scores/manifest.json",
+        runs=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS + GRPO_RUNS),
+    output:
+        multiext(f"{F}/arms.", "png", "svg", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/arms.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/arms.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="arms"),
+        code=identity("scripts/draw_arms.py"),
+        scores=subpath(input.scores, parent=True),
+        runs=expand(f"{R}/{{run}}", run=SFT_RUNS + GRPO_RUNS),
+        out=subpath(output[0], strip_suffix=".png"),
+    message:
+        "figure: arms on the held-out split (log: {log})"
+    shell:
+        "python scripts/draw_arms.py --config {params.study} --scores {params.scores}"
+        " --runs {params.runs} --out {params.out} 2> {log}"
+
+
+rule constants:
+    output:
+        multiext(f"{F}/constants.", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/constants.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/constants.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="constants"),
+        code=identity("scripts/tabulate_constants.py"),
+        out=subpath(output[0], strip_suffix=".md"),
+    message:
+        "table: the published constants, checked (log: {log})"
+    shell:
+        "python scripts/tabulate_constants.py --config {params.study} --out {params.out} 2> {log}"
+
+
+rule phase_table:
+    input:
+        sft=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS),
+    output:
+        multiext(f"{F}/phase_table.", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/phase_table.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/phase_table.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="phase_table"),
+        code=identity("scripts/tabulate_phases.py"),
+        sft=expand(f"{R}/{{run}}", run=SFT_RUNS),
+        out=subpath(output[0], strip_suffix=".md"),
+    message:
+        "table: phases of supervised fine-tuning (log: {log})"
+    shell:
+        "python scripts/tabulate_phases.py --config {params.study} --sft {params.sft} --out {params.out} 2> {log}"
+
+
+rule phi_trajectories:
+    input:
+        base=f"{R}/base/manifest.json",
+        generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=CHECKPOINTS),
+        grpo=expand(f"{R}/{{run}}/manifest.json", run=GRPO_RUNS),
+    output:
+        multiext(f"{F}/phi_trajectories.", "png", "svg", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/phi_trajectories.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/phi_trajectories.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="phi_trajectories"),
+        code=identity("scripts/draw_phi_trajectories.py"),
+        base=subpath(input.base, parent=True),
+        generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=CHECKPOINTS),
+        grpo=expand(f"{R}/{{run}}", run=GRPO_RUNS),
+        out=subpath(output[0], strip_suffix=".png"),
+    message:
+        "figure: Phi over tokens and over training (log: {log})"
+    shell:
+        "python scripts/draw_phi_trajectories.py --config {params.study} --base {params.base}"
+        " --generations {params.generations} --grpo {params.grpo} --out {params.out} 2> {log}"
+
+
+rule sft_phases:
+    input:
+        sft=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS),
+    output:
+        multiext(f"{F}/sft_phases.", "png", "svg", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/sft_phases.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/sft_phases.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="sft_phases"),
+        code=identity("scripts/draw_sft_phases.py"),
+        sft=expand(f"{R}/{{run}}", run=SFT_RUNS),
+        out=subpath(output[0], strip_suffix=".png"),
+    message:
+        "figure: phases of supervised fine-tuning (log: {log})"
+    shell:
+        "python scripts/draw_sft_phases.py --config {params.study} --sft {params.sft} --out {params.out} 2> {log}"
