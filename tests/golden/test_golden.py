@@ -8,7 +8,7 @@ import numpy as np
 import trajectories
 
 LARGEST, DRIFT = 2e-3, 2e-4
-"""Relative bounds on one value and on the mean residual: other CPUs round otherwise, other mathematics is off by more."""
+"""Relative bounds on one value and on the mean residual: other CPUs round otherwise, other mathematics is further."""
 
 
 def compare(found: list[dict[str, float]], held: list[dict[str, float]]) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from coherence.core import compat, constants
 from coherence.core.composite import discontinuity_score
+from coherence.core.constant_checks import is_triadic
 
 Array = npt.NDArray[Any]
 
@@ -131,7 +132,7 @@ def test_printed_table(vector: dict[str, Any]) -> None:
     assert len(rows) == 6
     for width, printed, triadic in rows:
         assert compat.t_star(int(width)) == int(printed)
-        assert constants.is_triadic(int(width)) == bool(triadic)
+        assert is_triadic(int(width)) == bool(triadic)
 
 
 @pytest.mark.parametrize("vector", _vectors("coherence_gate"))
