@@ -61,7 +61,7 @@ def measure(settings: Mapping[str, Any], seed: int, checkpoint: Path, data: Path
     from coherence.evaluation.score import score, zero_variance
     from coherence.models.load import load_model, load_tokenizer, quiet
     from coherence.streams import generator, integer_seed
-    from coherence.tasks.rows import read_rows
+    from coherence.tasks.read import read_rows
 
     quiet()
     grpo = settings["grpo"]

@@ -47,7 +47,7 @@ def main(
     import pandas as pd
 
     from coherence.evaluation.score import score
-    from coherence.tasks.rows import read_rows
+    from coherence.tasks.read import read_rows
 
     rows = read_rows(data / "data.parquet", "heldout")
     tables = []
@@ -65,7 +65,7 @@ def judge(study: dict[str, Any], model: Path, data: Path) -> int:
     """0 if the checkpoint's strict greedy accuracy reaches the gate, else 1; what cannot be judged fails."""
     from coherence.evaluation.generate import generate_split
     from coherence.evaluation.score import score
-    from coherence.tasks.rows import read_rows
+    from coherence.tasks.read import read_rows
 
     section = study["evaluate"]
     try:

@@ -38,7 +38,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     from coherence.config.grpo import Arm, GrpoConfig
     from coherence.models.load import load_model, load_tokenizer, quiet
     from coherence.streams import integer_seed
-    from coherence.tasks.rows import read_rows
+    from coherence.tasks.read import read_rows
     from coherence.training.grpo import train
 
     quiet()

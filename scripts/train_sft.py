@@ -36,7 +36,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     from coherence.config.sft import SftConfig
     from coherence.models.load import check_head, load_model, load_tokenizer, quiet
     from coherence.streams import integer_seed
-    from coherence.tasks.rows import read_rows
+    from coherence.tasks.read import read_rows
     from coherence.training.sft import train
 
     quiet()

@@ -59,7 +59,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     from coherence.models.load import quiet, render_prompt, save_model
     from coherence.streams import generator
     from coherence.tasks.grounding.rows import make_rows
-    from coherence.tasks.rows import read_rows, to_table
+    from coherence.tasks.read import read_rows
+    from coherence.tasks.rows import to_table
 
     quiet()
     folder = tmp_path_factory.mktemp("tiny")

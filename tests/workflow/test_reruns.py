@@ -96,7 +96,7 @@ def test_the_sft_learning_rate_reruns_sft_and_what_follows(clone: Clone) -> None
 
 
 def test_a_figures_own_option_reruns_that_figure(clone: Clone) -> None:
-    clone.edit("config/tiny.yaml", lambda s: s + "figures: {sft_phases: {smooth: 3}}\n")
+    clone.edit("config/tiny.yaml", lambda s: s + "figures: {sft_phases: {smooth: 7}}\n")
     planned = clone.planned()
     assert stages(planned) == {}
     assert figures(planned) == {"sft_phases"}
@@ -111,7 +111,7 @@ def test_an_added_seed_runs_the_new_cells_and_what_pools_them(clone: Clone) -> N
 
 def test_an_added_arm_runs_its_own_cells(clone: Clone) -> None:
     clone.edit("config/tiny.yaml", lambda s: s.replace("arms: {task+carl: null}", "arms: {}"))
-    assert stages(clone.planned()) == {"start": 1, "grpo": 1, "generate": 1, "evaluate": 1}
+    assert stages(clone.planned()) == {"grpo": 1, "generate": 1, "evaluate": 1}
 
 
 def test_one_target_builds_only_what_it_needs(clone: Clone) -> None:

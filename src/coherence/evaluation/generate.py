@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.console import Ticker
 from coherence.core.order_parameter import token_statistics
 from coherence.models.load import check_head, load_model, load_tokenizer, prompt_ids, quiet
-from coherence.tasks.rows import read_rows
+from coherence.tasks.read import read_rows
 
 
 def generate_split(model: Path, data: Path, split: str, **how: Any) -> pd.DataFrame:

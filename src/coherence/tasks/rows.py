@@ -86,15 +86,3 @@ def to_table(rows: Sequence[Row]) -> pd.DataFrame:
     for column in ("content", "answer"):
         table[column] = [json.dumps(value, sort_keys=True, ensure_ascii=False) for value in table[column]]
     return table
-
-
-def read_rows(path: Any, split: str) -> list[dict[str, Any]]:
-    """Rows of one split of data.parquet, with `content` and `answer` decoded; ValueError if there is none."""
-    table = pd.read_parquet(path)
-    records = table[table["split"] == split].to_dict("records")
-    if not records:
-        raise ValueError(f"{path} has no rows of split '{split}'")
-    return [
-        {**{str(k): v for k, v in r.items()}, "content": json.loads(r["content"]), "answer": json.loads(r["answer"])}
-        for r in records
-    ]
