@@ -5,7 +5,7 @@ CORES  ?= 2
 BIN    := .venv/bin
 STUDY  ?= default
 
-.PHONY: all demo test lint lock schema clean-scratch
+.PHONY: all demo test lint lock schema
 
 all: .venv/ready
 	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/$(STUDY).yaml -- all

@@ -17,7 +17,6 @@ rule all:
     default_target: True
     input:
         expand(f"{F}/{{name}}.manifest.json", name=FIGURES),
-        f"{R}/start/manifest.json",
     localrule: True
 
 

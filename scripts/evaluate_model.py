@@ -29,11 +29,11 @@ def main(
         gate: folder of a checkpoint to judge.
     """
     label("evaluate")
-    study = read_resolved(config)
     if gate is not None:
-        return judge(study, gate, data)
+        return judge(config, gate, data)
     if out is None or not generations:
         raise ValueError("give --generations and --out, or --gate CHECKPOINT")
+    study = read_resolved(config)
     artifact = Artifact(
         out=out,
         stage="scores",
@@ -46,48 +46,49 @@ def main(
         return 0
     import pandas as pd
 
+    with artifact.write() as target:
+        tables = [scored(study, data, pd.read_parquet(folder / "generations.parquet")) for folder in generations]
+        verdicts = [verdict(table, study["evaluate"]["gate_accuracy"]) for table in tables]
+        for table, told in zip(tables, verdicts, strict=True):
+            progress(f"{table['arm'][0]} seed{table['seed'][0]}: {told['text']}")
+        pd.concat(tables, ignore_index=True).to_parquet(target / "scores.parquet", index=False)
+        artifact.outcome["passed"] = sum(told["passed"] for told in verdicts)
+    return 0
+
+
+def scored(study: dict[str, Any], data: Path, generations: Any) -> Any:
+    """The table of scores of some generations of the held-out split."""
+    from coherence.core.composite import CompositeWeights
     from coherence.evaluation.score import score
     from coherence.tasks.read import read_rows
 
     rows = read_rows(data / "data.parquet", "heldout")
-    tables = []
-    for folder in generations:
-        table = score(study["data"]["task"], rows, pd.read_parquet(folder / "generations.parquet"))
-        tables.append(table)
-        greedy = table[table["mode"] == "greedy"]["strict"].mean()
-        progress(f"{table['arm'][0]} seed{table['seed'][0]}: strict accuracy {greedy:.3f}")
-    with artifact.write() as folder:
-        pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
-    return 0
+    return score(study["data"]["task"], rows, generations, CompositeWeights(**study["grpo"]["carl_weights"]))
 
 
-def judge(study: dict[str, Any], model: Path, data: Path) -> int:
+def judge(config: Path, model: Path, data: Path) -> int:
     """0 if the checkpoint's strict greedy accuracy reaches the gate, else 1; what cannot be judged fails."""
     from coherence.evaluation.generate import generate_split
-    from coherence.evaluation.score import score
-    from coherence.tasks.read import read_rows
 
-    section = study["evaluate"]
     try:
-        generations = generate_split(
-            model,
-            data,
-            "heldout",
-            samples=0,
-            temperature=section["temperature"],
-            max_new_tokens=section["max_new_tokens"],
-            batch_size=section["batch_size"],
-            seed=0,
-        )
-        scores = score(study["data"]["task"], read_rows(data / "data.parquet", "heldout"), generations)
+        study = read_resolved(config)
+        section, device = study["evaluate"], study["compute"]["device"]
+        how = {key: section[key] for key in ("temperature", "max_new_tokens", "batch_size")}
+        scores = scored(study, data, generate_split(model, data, "heldout", device, samples=0, seed=0, **how))
     except (ValueError, OSError) as error:
         progress(f"FAIL: cannot be judged: {' '.join(str(error).split())}")
         return 1
-    accuracy, needed = scores["strict"].mean(), section["gate_accuracy"]
-    passed = bool(accuracy >= needed)
-    verdict = "PASS" if passed else "FAIL"
-    progress(f"{verdict}: strict accuracy {accuracy:.3f} on {len(scores)} held-out prompts, needed {needed}")
-    return 0 if passed else 1
+    told = verdict(scores, section["gate_accuracy"])
+    progress(told["text"])
+    return 0 if told["passed"] else 1
+
+
+def verdict(scores: Any, needed: float) -> dict[str, Any]:
+    """Whether the strict accuracy of the greedy completions reaches what is needed, and that in words."""
+    hits = scores[scores["mode"] == "greedy"]["strict"]
+    passed = bool(hits.mean() >= needed)
+    text = f"{'PASS' if passed else 'FAIL'}: strict accuracy {hits.mean():.3f} on {len(hits)} prompts, needed {needed}"
+    return {"passed": passed, "text": text}
 
 
 if __name__ == "__main__":

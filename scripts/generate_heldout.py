@@ -40,6 +40,7 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
             model,
             data,
             "heldout",
+            study["compute"]["device"],
             samples=section["samples"],
             temperature=section["temperature"],
             max_new_tokens=section["max_new_tokens"],

@@ -27,14 +27,15 @@ def main(config: Path, out: Path) -> None:
     quiet()
     with artifact.write() as folder:
         if study["model"]["kind"] == "embedded":
-            make_embedded(study["model"], folder)
+            make_embedded(study["model"], study["compute"], folder)
         else:
             take_pretrained(study["model"], sources, folder)
 
 
-def make_embedded(section: dict[str, Any], folder: Path) -> None:
+def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path) -> None:
     """Corpus, tokenizer, random weights, pre-training."""
     from coherence.config.base import EmbeddedModel
+    from coherence.config.compute import Compute
     from coherence.models.embedded import make_llama, make_tokenizer
     from coherence.models.load import save_model
     from coherence.streams import generator, integer_seed
@@ -45,20 +46,25 @@ def make_embedded(section: dict[str, Any], folder: Path) -> None:
     model = make_llama(config, tokenizer, integer_seed(config.seed, "base", "weights"))
     progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, prior: {config.prior}")
     if config.prior != "none":
-        rng = generator(config.seed, "base", "corpus")
-        pretrain(config, model, tokenizer, folder, rng, integer_seed(config.seed, "base", "order"))
+        rng, order = generator(config.seed, "base", "corpus"), integer_seed(config.seed, "base", "order")
+        where = Compute.parse(compute, "compute")
+        pretrain(config, where, model.to(where.device), tokenizer, folder, rng, order)
     save_model(model, tokenizer, folder)
 
 
 def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> None:
     """A local or hub model with its tokenizer, saved as every later stage wants them."""
-    from coherence.models.load import fetch, load_model, load_tokenizer, save_model
+    from transformers import GenerationConfig
+
+    from coherence.models.load import check_head, fetch, load_model, load_tokenizer, save_model
 
     where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
     tokenizer = load_tokenizer(where)
-    model = load_model(where)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model = load_model(where, "cpu")
+    check_head(model, tokenizer)
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )  # a model's own sampling habits (repetition penalty, top-k) have no place in a study's generations
     progress(
         f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}"
     )

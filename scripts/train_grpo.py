@@ -35,6 +35,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     )
     if artifact.reuse():
         return
+    from coherence.config.compute import Compute
     from coherence.config.grpo import Arm, GrpoConfig
     from coherence.models.load import load_model, load_tokenizer, quiet
     from coherence.streams import integer_seed
@@ -42,27 +43,25 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     from coherence.training.grpo import train
 
     quiet()
-    grpo = GrpoConfig.parse(study["grpo"], "grpo")
+    grpo, compute = GrpoConfig.parse(study["grpo"], "grpo"), Compute.parse(study["compute"], "compute")
     start = json.loads((sft / "outcome.json").read_text(encoding="utf-8"))["status"]
     if grpo.require_crystallized and start != "ok":
         raise ValueError(f"{sft} ended '{start}': GRPO starts from it only with grpo.require_crystallized: false")
-    rows = read_rows(data / "data.parquet", "grpo")
     with artifact.write() as folder:
         outcome = train(
             grpo,
+            compute,
             Arm.parse(study["grpo"]["arms"][arm], f"grpo.arms.{arm}"),
             study["data"]["task"],
-            load_model(sft),
-            load_model(sft),
+            load_model(sft, compute.device),
+            load_model(sft, compute.device),
             load_tokenizer(sft),
-            rows,
+            read_rows(data / "data.parquet", "grpo"),
             folder,
-            integer_seed(seed, "grpo"),
+            integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
         )
         artifact.outcome |= outcome | {"started_from": start}
-        progress(
-            f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored completions"
-        )
+        progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     )
     if artifact.reuse():
         return
+    from coherence.config.compute import Compute
     from coherence.config.sft import SftConfig
     from coherence.models.load import check_head, load_model, load_tokenizer, quiet
     from coherence.streams import integer_seed
@@ -40,13 +41,14 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     from coherence.training.sft import train
 
     quiet()
-    tokenizer, model = load_tokenizer(base), load_model(base)
+    sft, compute = SftConfig.parse(study["sft"], "sft"), Compute.parse(study["compute"], "compute")
+    tokenizer, model = load_tokenizer(base), load_model(base, study["compute"]["device"])
     check_head(model, tokenizer)
     rows = read_rows(data / "data.parquet", "sft")
     progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
     with artifact.write() as folder:
         stream = integer_seed(seed, "sft")
-        outcome = train(SftConfig.parse(study["sft"], "sft"), model, tokenizer, rows, folder, stream)
+        outcome = train(sft, compute, model, tokenizer, rows, folder, stream)
         artifact.outcome |= outcome
         fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
         progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")

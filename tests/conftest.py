@@ -85,6 +85,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 @pytest.fixture(scope="session")
 def tuned(tiny: SimpleNamespace) -> Path:
     """The tiny model after forty steps of SFT: it ends its completions, at different lengths."""
+    from coherence.config.compute import Compute
     from coherence.config.sft import SftConfig
     from coherence.models.load import load_model
     from coherence.training.sft import train
@@ -92,5 +93,13 @@ def tuned(tiny: SimpleNamespace) -> Path:
     folder = tiny.folder / "tuned"
     folder.mkdir()
     config = SftConfig.parse(TINY_SFT, "sft")
-    train(config, load_model(tiny.base), tiny.tokenizer, tiny.rows["sft"], folder, 0)
+    train(
+        config,
+        Compute(device="cpu", bf16=False),
+        load_model(tiny.base, "cpu"),
+        tiny.tokenizer,
+        tiny.rows["sft"],
+        folder,
+        0,
+    )
     return folder

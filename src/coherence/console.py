@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -46,12 +47,15 @@ class Ticker:
 
 
 def run_cli(main: Callable[..., Any]) -> None:
-    """Run a tyro program. A user's mistake (ValueError, a missing or forbidden file) is one line and exit code 2."""
+    """Run a tyro program. A user's mistake (ValueError, a file that cannot be read or written) is one line and exit
+    code 2; where stderr is a log file, that gets the whole story."""
     try:
         code = tyro.cli(main)
-    except (ValueError, FileNotFoundError, PermissionError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        line = f"error: {' '.join(str(error).split())}"
         if logs_to_file():
-            print(f"{_label}error: {error}")
+            traceback.print_exc()
+            print(f"{_label}{line}")
+        print(line, file=sys.stderr)
         raise SystemExit(2) from None
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from coherence.config.compute import Compute
+
+CPU = Compute(device="cpu", bf16=False)
 HERE = Path(__file__).resolve().parent
 START = HERE / "start"
 KEYS = {
@@ -69,7 +72,7 @@ def sft(tiny: SimpleNamespace, folder: Path) -> list[dict[str, float]]:
     from coherence.training.sft import train
 
     folder.mkdir()
-    train(SftConfig.parse(SFT, "sft"), load_model(START), tiny.tokenizer, tiny.rows["sft"], folder, 0)
+    train(SftConfig.parse(SFT, "sft"), CPU, load_model(START, "cpu"), tiny.tokenizer, tiny.rows["sft"], folder, 0)
     return picked(folder, "sft")
 
 
@@ -93,8 +96,8 @@ def grpo(
     config, arm = GrpoConfig.parse(GRPO, "grpo"), Arm.parse(GRPO["arms"]["both"], "arm")
     original, stage.CoherenceGrpoTrainer = stage.CoherenceGrpoTrainer, Replayed
     try:
-        models = (load_model(START), load_model(START))
-        stage.train(config, arm, "grounding", *models, tiny.tokenizer, tiny.rows["grpo"], folder, 0)
+        models = (load_model(START, "cpu"), load_model(START, "cpu"))
+        stage.train(config, CPU, arm, "grounding", *models, tiny.tokenizer, tiny.rows["grpo"], folder, 0)
     finally:
         stage.CoherenceGrpoTrainer = original
     return picked(folder, "grpo"), completions

@@ -1,5 +1,6 @@
 """GRPO runs: what is logged, what is stored, how a run that cannot be scored ends."""
 
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 from repository import read_jsonl
 
+from coherence.config.compute import Compute
 from coherence.config.grpo import Arm, CarlWeights, GrpoConfig
 from coherence.models.load import load_model, load_tokenizer
+from coherence.tasks.rewards import TASK_REWARDS
 from coherence.training import rewards
 from coherence.training.grpo import train
 from coherence.training.rewards import carl_reward
 
+CPU = Compute(device="cpu", bf16=False)
 CONFIG = {
     "learning_rate": 1e-3,
     "steps": 3,
@@ -40,8 +44,8 @@ def run(tiny: SimpleNamespace, tuned: Path, folder: Path, seed: int = 0, **chang
     folder.mkdir()
     config = GrpoConfig.parse(CONFIG | changes, "grpo")
     arm = Arm.parse(CONFIG["arms"]["both"], "arm")
-    models = (load_model(tuned), load_model(tuned))
-    return train(config, arm, "grounding", *models, load_tokenizer(tuned), tiny.rows["grpo"], folder, seed)
+    models = (load_model(tuned, "cpu"), load_model(tuned, "cpu"))
+    return train(config, CPU, arm, "grounding", *models, load_tokenizer(tuned), tiny.rows["grpo"], folder, seed)
 
 
 def test_same_seed_twice_is_bit_identical_and_learns_something(
@@ -53,12 +57,8 @@ def test_same_seed_twice_is_bit_identical_and_learns_something(
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
     assert weights[0] == weights[1] != weights[2]
     assert weights[0] != (tuned / "model.safetensors").read_bytes(), "nothing was learned, so nothing was compared"
-    a, b = (read_jsonl(tmp_path / name / "metrics.jsonl") for name in "ab")
-    assert [without_times(line) for line in a] == [without_times(line) for line in b]
-
-
-def without_times(line: dict) -> dict:
-    return {key: value for key, value in line.items() if "time" not in key}
+    for name in ("metrics.jsonl", "samples.parquet", "outcome.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_metrics_and_samples_agree_with_each_other(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
@@ -77,6 +77,7 @@ def test_metrics_and_samples_agree_with_each_other(tiny: SimpleNamespace, tuned:
     first = samples.iloc[0]
     assert len(first["ids"]) == len(first["logp"]) == len(first["entropy"])
     assert first["completion"] == tiny.tokenizer.decode(first["ids"], skip_special_tokens=True)
+    assert "step_time" not in lines[0]
 
 
 def test_unscored_completions_are_counted_and_end_the_run(
@@ -94,9 +95,26 @@ def test_unscored_completions_are_counted_and_end_the_run(
     assert outcome["steps"] == 1
 
 
-def test_carl_at_another_temperature_is_refused(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="temperature"):
-        run(tiny, tuned, tmp_path / "run", temperature=0.7)
+def test_a_run_that_diverges_is_stopped_and_crashes_nothing(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
+    outcome = run(tiny, tuned, tmp_path / "run", learning_rate=1e38)
+    assert outcome["status"] == "over_nan_budget"
+    assert outcome["unscored_completions"] > 0 or outcome["diverged"]
+
+
+def test_too_few_prompts_are_refused_before_anything_is_trained(
+    tiny: SimpleNamespace, tuned: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="only 216 prompts"):
+        run(tiny, tuned, tmp_path / "run", prompts_per_step=1000)
+
+
+def test_special_tokens_and_unended_completions_earn_nothing(tiny: SimpleNamespace) -> None:
+    row, tokenizer = tiny.rows["grpo"][0], tiny.tokenizer
+    gold, end = tokenizer(row["completion"])["input_ids"], tokenizer.eos_token_id
+    start = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    click = rewards.task_reward("click", TASK_REWARDS["grounding"]["click"], tokenizer)
+    ids = [[*gold, end], gold, [*gold, start, end], [gold[0], start, *gold[1:], end], [end]]
+    assert click(completion_ids=ids, answer=[json.dumps(row["answer"])] * 5) == [1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_carl_is_a_pure_function_of_the_statistics_that_it_is_given() -> None:

@@ -9,12 +9,14 @@ import pytest
 import torch
 from repository import read_jsonl
 
+from coherence.config.compute import Compute
 from coherence.config.sft import SftConfig
 from coherence.core.order_parameter import token_statistics
 from coherence.models.load import load_model
 from coherence.training.sft import Cooldown, train
 from coherence.training.supervised import CONTENT, FORMAT, PROMPT, collate, encode_row
 
+CPU = Compute(device="cpu", bf16=False)
 CONFIG = {
     "learning_rate": 3e-3,
     "batch_size": 8,
@@ -31,7 +33,7 @@ CONFIG = {
 def run(tiny: SimpleNamespace, folder: Path, seed: int = 1, **changes: object) -> tuple[dict, list[dict]]:
     folder.mkdir()
     config = SftConfig.parse(CONFIG | changes, "sft")
-    outcome = train(config, load_model(tiny.base), tiny.tokenizer, tiny.rows["sft"], folder, seed)
+    outcome = train(config, CPU, load_model(tiny.base, "cpu"), tiny.tokenizer, tiny.rows["sft"], folder, seed)
     return outcome, read_jsonl(folder / "metrics.jsonl")
 
 
@@ -52,7 +54,9 @@ def test_the_first_logged_step_equals_an_offline_recomputation(tiny: SimpleNames
     _, lines = run(tiny, tmp_path / "run", batch_size=len(rows), max_steps=1)
     batch = collate([encode_row(tiny.tokenizer, row) for row in rows], tiny.tokenizer.pad_token_id)
     with torch.no_grad():
-        logits = load_model(tiny.base)(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        logits = load_model(tiny.base, "cpu")(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).logits
     logits, ids = logits[:, :-1].double().numpy(), batch["input_ids"][:, 1:].numpy()
     statistics = token_statistics(logits, ids)
     for name, members in (("content", [CONTENT]), ("format", [FORMAT]), ("all", [FORMAT, CONTENT])):
@@ -66,11 +70,11 @@ def test_the_first_logged_step_equals_an_offline_recomputation(tiny: SimpleNames
 
 
 def test_one_forward_per_step(tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load_model(tiny.base)
+    model = load_model(tiny.base, "cpu")
     calls: list[int] = []
     model.model.register_forward_hook(lambda *_: calls.append(1))
     (tmp_path / "run").mkdir()
-    train(SftConfig.parse(CONFIG, "sft"), model, tiny.tokenizer, tiny.rows["sft"], tmp_path / "run", 0)
+    train(SftConfig.parse(CONFIG, "sft"), CPU, model, tiny.tokenizer, tiny.rows["sft"], tmp_path / "run", 0)
     assert len(calls) == CONFIG["max_steps"]
 
 
@@ -108,3 +112,8 @@ def test_cooldown_falls_to_zero_after_the_gate_and_before_the_end() -> None:
     assert never.factor(0) == pytest.approx(1 / 3)
     assert (never.factor(50), never.factor(95), never.factor(100)) == (1.0, 0.5, 0.0)
     assert Cooldown(warmup=0, length=0, max_steps=5).factor(4) == 1.0
+
+
+def test_a_run_that_diverges_says_so_and_crashes_nothing(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    outcome, _ = run(tiny, tmp_path / "run", learning_rate=1e30)
+    assert (outcome["status"], outcome["diverged"]) == ("not_crystallized", True)

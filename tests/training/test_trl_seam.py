@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
+from coherence.config.compute import Compute
 from coherence.core.order_parameter import token_statistics
 from coherence.models.load import load_model, prompt_ids
 from coherence.training.arguments import common_arguments
@@ -40,7 +41,7 @@ def make(
         return [float(len(text) % 3) for text in completions]
 
     arguments = {
-        **common_arguments(1e-3, 0.999, folder, seed=0),
+        **common_arguments(1e-3, 0.999, Compute(device="cpu", bf16=False), folder, seed=0),
         "max_steps": steps,
         "per_device_train_batch_size": 8,
         "num_generations": 4,
@@ -48,7 +49,7 @@ def make(
         **changes,
     }
     rows = [{"prompt": row["prompt"], "answer": json.dumps(row["answer"])} for row in tiny.rows["grpo"]]
-    model = load_model(tuned)
+    model = load_model(tuned, "cpu")
     trainer = Probe(
         model=model,
         reward_funcs=[reward],
@@ -86,7 +87,7 @@ def test_rewards_get_the_sampled_tokens_own_statistics_in_context(
 ) -> None:
     trainer, calls = make(tiny, tuned, tmp_path, steps_per_generation=steps_per_generation)
     trainer.train()
-    rollouts, model = trainer.seen[0], load_model(tuned)
+    rollouts, model = trainer.seen[0], load_model(tuned, "cpu")
     assert calls[0]["token_logps"] == rollouts.token_logps
     assert calls[0]["token_entropies"] == rollouts.token_entropies
     assert len({len(ids) for ids in rollouts.completion_ids}) > 1, "the test needs ragged completions"
@@ -132,7 +133,7 @@ def test_iterations_are_put_back_and_metrics_logged(tiny: SimpleNamespace, tuned
 
 def test_the_start_model_scores_the_same_tokens(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
     trainer, _ = make(tiny, tuned, tmp_path, steps=2)
-    trainer.set_start_model(load_model(tuned))
+    trainer.set_start_model(load_model(tuned, "cpu"))
     trainer.train()
     first, second = (
         np.concatenate(rollouts.token_logps) - np.concatenate(rollouts.start_logps) for rollouts in trainer.seen
@@ -154,3 +155,15 @@ def test_prompts_are_tokenized_as_everywhere_else(tiny: SimpleNamespace, tuned: 
     trainer, _ = make(tiny, tuned, tmp_path)
     prompts = [row["prompt"] for row in tiny.rows["grpo"][:3]]
     assert trainer._tokenize_prompts(prompts)[0] == [prompt_ids(tiny.tokenizer, prompt) for prompt in prompts]
+
+
+def test_a_completion_that_lacks_one_reward_is_not_paid_the_others(
+    tiny: SimpleNamespace, tuned: Path, tmp_path: Path
+) -> None:
+    trainer, _ = make(tiny, tuned, tmp_path)
+    full = torch.tensor([[1.0, 2.0], [1.0, torch.nan]])
+    trainer._statistics_BC = (torch.zeros(2, 3), torch.zeros(2, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GRPOTrainer, "_calculate_rewards", lambda *args: full)
+        paid = trainer._calculate_rewards([{}, {}], ["p", "p"], ["a", "b"], [[1, 2], [3]])
+    assert torch.equal(paid.isnan(), torch.tensor([[False, False], [True, True]]))

@@ -10,9 +10,9 @@ rule base:
     conda:
         "../../environment.yml"
     resources:
+        **MODEL_RESOURCES,
         mem_mb=2500,
         runtime=30,
-        gpu=GPU,
     params:
         study=f"{R}/study.json",
         settings=settings("base"),

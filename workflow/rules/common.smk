@@ -1,6 +1,7 @@
 # The study, and what rules say of themselves to Snakemake: code, packages, settings.
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def checked(read):
     """What `read` returns; a mistake in config or files is one line and exit code 2."""
     try:
         return read()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SyntaxError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -42,7 +43,9 @@ def one_configfile():
 CONFIGFILE = checked(one_configfile)
 STUDY = checked(lambda: load_study(CONFIGFILE))
 SOURCES = checked(lambda: {"base": model_files(STUDY.resolved), "data": data_files(STUDY.resolved)})
-GPU = 0 if STUDY.resolved["model"]["kind"] == "embedded" else 1
+ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
+# one GPU for each job that computes with a model; a site names its partition in SLURM_GPU_PARTITION
+MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
 
@@ -63,12 +66,8 @@ checked(all_recorded)
 
 def identity(script):
     """What a script is, for Snakemake's own comparison: its code (import closure) and the packages under it."""
-    return digest(
-        {
-            "code": code_parts(ROOT / script, ROOT),
-            "packages": locked_packages(ROOT / script, ROOT),
-        }
-    )
+    read = lambda: {"code": code_parts(ROOT / script, ROOT), "packages": locked_packages(ROOT / script, ROOT)}
+    return digest(checked(read))
 
 
 def settings(stage, **fixed):
@@ -76,7 +75,7 @@ def settings(stage, **fixed):
     return lambda w: STUDY.settings(stage, **fixed, **{k: int(v) if k == "seed" else v for k, v in w.items()})
 
 
-CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *STUDY.arms], seed=STUDY.seeds)
+CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *sorted(STUDY.arms)], seed=STUDY.seeds)
 
 
 def checkpoint(wildcards):
@@ -87,5 +86,5 @@ def checkpoint(wildcards):
 
 
 wildcard_constraints:
-    seed=r"\d+",
-    arm=r"[\w+-]+",
+    seed="|".join(map(str, STUDY.seeds)),
+    arm="|".join(map(re.escape, ["sft", *STUDY.arms])),

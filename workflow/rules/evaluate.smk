@@ -11,9 +11,9 @@ rule generate:
     conda:
         "../../environment.yml"
     resources:
+        **MODEL_RESOURCES,
         mem_mb=2500,
         runtime=60,
-        gpu=GPU,
     params:
         study=f"{R}/study.json",
         settings=settings("generate"),

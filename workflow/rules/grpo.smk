@@ -1,7 +1,38 @@
+rule start:
+    input:
+        sft=f"{R}/sft/seed{{seed}}/manifest.json",
+        data=f"{R}/data/manifest.json",
+    output:
+        f"{R}/start/seed{{seed}}/manifest.json",
+    log:
+        f"logs/{STUDY.name}/start/seed{{seed}}.log",
+    benchmark:
+        f"logs/{STUDY.name}/start/seed{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        **MODEL_RESOURCES,
+        mem_mb=2500,
+        runtime=30,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("start"),
+        code=identity("scripts/check_start.py"),
+        sft=subpath(input.sft, parent=True),
+        data=subpath(input.data, parent=True),
+        out=subpath(output[0], parent=True),
+    message:
+        "start: has seed {wildcards.seed} something to learn for GRPO? (log: {log})"
+    shell:
+        "python scripts/check_start.py --config {params.study} --seed {wildcards.seed}"
+        " --sft {params.sft} --data {params.data} --out {params.out} 2> {log}"
+
+
 rule grpo:
     input:
         sft=f"{R}/sft/seed{{seed}}/manifest.json",
         data=f"{R}/data/manifest.json",
+        start=f"{R}/start/seed{{seed}}/manifest.json",  # nothing is paid for before that is known
     output:
         f"{R}/grpo/{{arm}}/seed{{seed}}/manifest.json",
     log:
@@ -11,9 +42,9 @@ rule grpo:
     conda:
         "../../environment.yml"
     resources:
+        **MODEL_RESOURCES,
         mem_mb=2500,
         runtime=120,
-        gpu=GPU,
     params:
         study=f"{R}/study.json",
         settings=settings("grpo"),

@@ -38,7 +38,7 @@ class EmbeddedModel(Strict):
     prior: Literal["prose", "format", "none"]
     """What pre-training has taught: prose; half prose, half the answer format with random coordinates; nothing."""
     pretraining: Pretraining
-    seed: int
+    seed: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "EmbeddedModel":
@@ -74,4 +74,4 @@ ModelConfig = Annotated[EmbeddedModel | LocalModel | HubModel, Field(discriminat
 
 def settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved study that decides what the base model is."""
-    return {"model": study["model"]}
+    return {"model": study["model"], "compute": study["compute"]}

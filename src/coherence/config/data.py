@@ -23,7 +23,7 @@ class GroundingData(Strict):
     """Half side of a target's bounding box (pixels on a 100 x 100 screen)."""
     max_tokens: int = Field(ge=16)
     """Prompt + completion + end token; longer rows are dropped and counted."""
-    seed: int
+    seed: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _balanced(self) -> "GroundingData":
@@ -84,7 +84,7 @@ class ToolsData(Strict):
     max_tokens: int = Field(ge=16)
     grpo_max_completion_chars: int = Field(ge=1)
     """GRPO prompts whose gold call is longer are left out, so that a completion can end."""
-    seed: int
+    seed: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _prompt_has_query(self) -> "ToolsData":

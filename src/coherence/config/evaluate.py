@@ -23,9 +23,15 @@ class EvaluateConfig(Strict):
 def settings(study: Mapping[str, Any], arm: str, seed: int) -> dict[str, Any]:
     """What decides the stored generations of one checkpoint (`arm` is `sft` for the start)."""
     generation = {key: value for key, value in study["evaluate"].items() if key != "gate_accuracy"}
-    return {"evaluate": generation, "checkpoint": arm, "seed": seed}
+    return {"evaluate": generation, "compute": study["compute"], "checkpoint": arm, "seed": seed}
 
 
 def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the table of scores: which task, and which checkpoints are pooled."""
-    return {"task": study["data"]["task"], "arms": sorted(study["grpo"]["arms"]), "seeds": study["seeds"]}
+    return {
+        "task": study["data"]["task"],
+        "carl_weights": study["grpo"]["carl_weights"],
+        "gate_accuracy": study["evaluate"]["gate_accuracy"],
+        "arms": sorted(study["grpo"]["arms"]),
+        "seeds": study["seeds"],
+    }

@@ -38,7 +38,13 @@ class SftConfig(Strict):
     max_grad_norm: float = Field(gt=0)
     gate: Gate
 
+    @model_validator(mode="after")
+    def _cooldown_fits(self) -> "SftConfig":
+        if self.cooldown_steps > self.max_steps:
+            raise ValueError(f"cooldown_steps {self.cooldown_steps} is more than max_steps {self.max_steps}")
+        return self
+
 
 def settings(study: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """The part of a resolved study that decides what one SFT run is."""
-    return {"sft": study["sft"], "seed": seed}
+    return {"sft": study["sft"], "compute": study["compute"], "seed": seed}

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 class Strict(BaseModel):
     """A config section. Every field is stated in the file, so that one file is one study."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:

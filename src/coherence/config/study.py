@@ -1,6 +1,7 @@
 """One YAML file is one study: read it, check it, and cut it into the settings of each stage."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from coherence.config import base, data, evaluate, figures, grpo, sft
-from coherence.config.base import ModelConfig
+from coherence.config.base import EmbeddedModel, ModelConfig
+from coherence.config.compute import Compute
 from coherence.config.data import REWARDS, DataConfig
 from coherence.config.evaluate import EvaluateConfig
 from coherence.config.figures import Figures
@@ -24,7 +26,8 @@ class StudyConfig(Strict):
 
     data_root: str | None = None
     """Where local models and data lie; the environment variable CARL_DATA_ROOT overrides it."""
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+    compute: Compute
     model: ModelConfig
     data: DataConfig
     sft: SftConfig
@@ -34,13 +37,13 @@ class StudyConfig(Strict):
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _distinct(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) < len(seeds) or min(seeds) < 0:
             raise ValueError("seeds must be distinct and not negative")
         return seeds
 
     @model_validator(mode="after")
-    def _rewards_exist(self) -> "StudyConfig":
+    def _sections_agree(self) -> "StudyConfig":
         known = (*REWARDS[self.data.task], "carl")
         for arm, entry in self.grpo.arms.items():
             for reward in entry.rewards:
@@ -48,6 +51,8 @@ class StudyConfig(Strict):
                     raise ValueError(
                         f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})"
                     )
+        if isinstance(self.model, EmbeddedModel) and self.data.max_tokens > self.model.context:
+            raise ValueError(f"data.max_tokens {self.data.max_tokens} is more than model.context {self.model.context}")
         if self.figures.arms.reference not in self.grpo.arms:
             raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is not an arm of this study")
         return self
@@ -69,7 +74,7 @@ class Study:
             write_atomic(path, text.encode())
 
     @property
-    def seeds(self) -> tuple[int, ...]:
+    def seeds(self) -> list[int]:
         return self.config.seeds
 
     @property
@@ -101,7 +106,10 @@ SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
 
 def load_study(path: str | Path) -> Study:
     """Read config/X.yaml (with its one `base:` file, if any) as study X; ValueError names the key or the file."""
-    return Study(Path(path).stem, read_values(Path(path)))
+    path = Path(path)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", path.stem):
+        raise ValueError(f"{path}: a study is named after its file, so the name has letters, digits, - and _ only")
+    return Study(path.stem, read_values(path))
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -109,17 +117,31 @@ def read_values(path: Path) -> dict[str, Any]:
     values = _read_yaml(path)
     if "base" not in values:
         return values
-    parent = _read_yaml(path.parent / values.pop("base"))
+    below = values.pop("base")
+    if not isinstance(below, str):
+        raise ValueError(f"{path}: `base:` names one other file in the same folder")
+    parent = _read_yaml(path.parent / below)
     if "base" in parent:
         raise ValueError(f"{path}: its base file has a base of its own; one level only")
     return deep_merge(parent, values)
+
+
+class OneKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key that stands twice in one mapping is an error, not a silent last word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.YAMLError(f"key '{min(map(str, twice))}' stands twice, line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"config file {path} does not exist")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=OneKeyLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

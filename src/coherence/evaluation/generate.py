@@ -13,14 +13,22 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.console import Ticker
 from coherence.core.order_parameter import token_statistics
-from coherence.models.load import check_head, load_model, load_tokenizer, prompt_ids, quiet
+from coherence.models.load import (
+    check_head,
+    is_finite,
+    judged_text,
+    load_model,
+    load_tokenizer,
+    prompt_ids,
+    quiet,
+)
 from coherence.tasks.read import read_rows
 
 
-def generate_split(model: Path, data: Path, split: str, **how: Any) -> pd.DataFrame:
+def generate_split(model: Path, data: Path, split: str, device: str, **how: Any) -> pd.DataFrame:
     """`generate` for the rows of one split of a data set's folder, from the checkpoint in folder `model`."""
     quiet()
-    return generate(load_model(model), load_tokenizer(model), read_rows(data / "data.parquet", split), **how)
+    return generate(load_model(model, device), load_tokenizer(model), read_rows(data / "data.parquet", split), **how)
 
 
 def generate(
@@ -36,9 +44,13 @@ def generate(
     seed: int,
 ) -> pd.DataFrame:
     """One line per completion: row id, mode (greedy or sampled), sample number, text, ids, and per token the logp,
-    entropy (nats) and Phi of the untempered distribution that predicted it, given its prompt."""
+    entropy (nats) and Phi of the untempered distribution that predicted it, given its prompt.
+
+    A model that diverged says nothing: its completions are empty, so that they score as failures and are not missing.
+    """
     vocab_size = check_head(model, tokenizer)
     model.eval()
+    finite = is_finite(model)
     torch.manual_seed(seed)
     greedy_plan = [(row, "greedy", 0) for row in rows] if greedy else []
     batches = [
@@ -47,7 +59,10 @@ def generate(
     ]
     ticker, lines = Ticker(), []
     for number, batch in enumerate(batches, start=1):
-        lines += list(_generate_batch(model, tokenizer, batch, temperature, max_new_tokens, vocab_size))
+        if finite:
+            lines += list(_generate_batch(model, tokenizer, batch, temperature, max_new_tokens, vocab_size))
+        else:
+            lines += [_line(tokenizer, request, [], ([], [], [])) for request in batch]
         ticker(number, len(batches), "batches of completions")
     return pd.DataFrame(lines)
 
@@ -78,22 +93,22 @@ def _generate_batch(
     with torch.no_grad():
         out_BT = model.generate(
             input_ids=ids_BT, attention_mask=mask_BT, max_new_tokens=max_new_tokens,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, **sampling,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            remove_invalid_values=True, **sampling,
         )  # fmt: skip
     completions = [until_end(row.tolist(), tokenizer.eos_token_id) for row in out_BT[:, ids_BT.shape[1] :]]
     statistics = score_tokens(model, tokenizer.pad_token_id, prompts, completions, vocab_size)
-    for (row, mode, sample), ids, (logp, entropy, phi) in zip(batch, completions, statistics, strict=True):
-        yield {
-            "id": row["id"],
-            "mode": mode,
-            "sample": sample,
-            "completion": tokenizer.decode(ids, skip_special_tokens=True),
-            "ended": ids[-1] == tokenizer.eos_token_id,
-            "ids": ids,
-            "logp": logp,
-            "entropy": entropy,
-            "phi": phi,
-        }
+    for request, ids, tokens in zip(batch, completions, statistics, strict=True):
+        yield _line(tokenizer, request, ids, tokens)
+
+
+def _line(
+    tokenizer: PreTrainedTokenizerBase, request: Request, ids: list[int], tokens: Sequence[list[float]]
+) -> dict[str, Any]:
+    row, mode, sample = request
+    text, ended = judged_text(tokenizer, ids), ids[-1:] == [tokenizer.eos_token_id]
+    values = dict(zip(("logp", "entropy", "phi"), tokens, strict=True))
+    return {"id": row["id"], "mode": mode, "sample": sample, "completion": text, "ended": ended, "ids": ids} | values
 
 
 def until_end(ids: list[int], end: int) -> list[int]:

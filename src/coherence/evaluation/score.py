@@ -12,7 +12,9 @@ from coherence.tasks.grounding.rewards import pixel_distance
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 
 
-def score(task: str, rows: Sequence[Mapping[str, Any]], generations: pd.DataFrame) -> pd.DataFrame:
+def score(
+    task: str, rows: Sequence[Mapping[str, Any]], generations: pd.DataFrame, weights: CompositeWeights
+) -> pd.DataFrame:
     """Task rewards, `strict` (0 or 1, partial credit never counts), distance where the task has one, and the order
     parameter of each completion. ValueError for a generation whose row the data set does not have."""
     by_id = {row["id"]: row for row in rows}
@@ -30,20 +32,21 @@ def score(task: str, rows: Sequence[Mapping[str, Any]], generations: pd.DataFram
     table["strict"] = table[STRICT[task]]
     if task == "grounding":
         table["distance_px"] = [pixel_distance(text, answer) for text, answer in pairs]
-    return pd.concat([table, token_summary(generations)], axis=1)
+    return pd.concat([table, token_summary(generations, weights)], axis=1)
 
 
-def token_summary(generations: pd.DataFrame) -> pd.DataFrame:
+def token_summary(generations: pd.DataFrame, weights: CompositeWeights) -> pd.DataFrame:
     """Length (tokens) and, per completion, CARL with its components and the means of Phi, entropy and logp."""
     lengths = generations["ids"].map(len).to_numpy()
-    logp, phi, entropy = (ragged(generations[name], int(lengths.max())) for name in ("logp", "phi", "entropy"))
-    composite = carl_composite(logp, phi, lengths, CompositeWeights())
+    logp, phi, entropy = (ragged(generations[name], max(1, int(lengths.max()))) for name in ("logp", "phi", "entropy"))
+    composite = carl_composite(logp, phi, lengths, weights)
+    tokens = np.where(lengths > 0, lengths, np.nan)
     return pd.DataFrame(
         {
             "tokens": lengths,
             "phi": composite.phi_mean,
-            "entropy": entropy.sum(axis=1) / lengths,
-            "logp": logp.sum(axis=1) / lengths,
+            "entropy": entropy.sum(axis=1) / tokens,
+            "logp": logp.sum(axis=1) / tokens,
             "carl": composite.reward,
             "multiscale": composite.multiscale,
             "cloud_quality": composite.cloud_quality,

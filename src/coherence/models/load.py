@@ -34,15 +34,21 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(folder: Path) -> PreTrainedModel:
-    """The folder's causal LM in float32 on CPU, bfloat16 on CUDA; ValueError where weights are not safetensors."""
+def load_model(folder: Path, device: str) -> PreTrainedModel:
+    """The folder's causal LM in float32; ValueError where weights are not safetensors or the device is not there."""
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} is not a model folder (config.json and *.safetensors are needed)")
-    cuda = torch.cuda.is_available()
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("compute.device is cuda, but there is none: run on a GPU, or set it to cpu")
     model = AutoModelForCausalLM.from_pretrained(
-        str(folder), local_files_only=True, use_safetensors=True, dtype=torch.bfloat16 if cuda else torch.float32
+        str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
     )
-    return model.to("cuda") if cuda else model
+    return model.to(device)
+
+
+def is_finite(model: torch.nn.Module) -> bool:
+    """Whether every parameter is a finite number; a run that diverged has one that is not."""
+    return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 def check_head(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -75,6 +81,16 @@ def completion_ids(tokenizer: PreTrainedTokenizerBase, completion: str) -> tuple
     encoded: Any = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
     spans = [(int(a), int(b)) for a, b in encoded["offset_mapping"]]
     return [*encoded["input_ids"], tokenizer.eos_token_id], [*spans, (len(completion), len(completion))]
+
+
+def judged_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
+    """What a completion says, to strict judges: other special tokens show, one that never ended ends in an ellipsis.
+
+    Decoding without special tokens would let `click(<|im_start|>13, 23)` pass for a right answer.
+    """
+    ended = ids[-1:] == [tokenizer.eos_token_id]
+    text = str(tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False))
+    return text if ended else text + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def fetch(name: str, revision: str) -> Path:

@@ -89,7 +89,7 @@ class Artifact:
         After an exception nothing is installed, what was there before is untouched, and the hidden folder
         stays for inspection until the next attempt empties it. ValueError for wrong inputs or packages.
         """
-        self._check_inputs()
+        self._check_inputs(every_byte=True)
         check_installed(self.parts["packages"])
         clock, writer, partial = Clock.start(), secrets.token_hex(8), self.place.partial
         shutil.rmtree(partial, ignore_errors=True)
@@ -101,12 +101,12 @@ class Artifact:
         (partial / WRITER).unlink()
         self._install(partial, clock)
 
-    def _check_inputs(self) -> None:
+    def _check_inputs(self, every_byte: bool = False) -> None:
         for name, path in self.inputs.items():
             if input_identity(name, path) != self.parts["inputs"][name]:
                 raise ValueError(f"input {name}: {path} has changed since this program began: run it again")
             place = find(path)
-            fault = place and damage(place.folder, manifest_of(place)["files"], sizes_only=True)
+            fault = place and damage(place.folder, manifest_of(place)["files"], sizes_only=not every_byte)
             if fault:
                 raise ValueError(f"input {name}: {fault}: run `python scripts/verify.py`")
 

@@ -12,6 +12,8 @@ from coherence.provenance.code import third_party
 LOCK = "requirements.lock"
 DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn"}
 """Modules that bear another name than their distribution."""
+UNSEEN = {"pandas": frozenset({"pyarrow"})}
+"""What a distribution loads without a requirement or an import that could be seen: pandas' parquet engine."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def locked_packages(script: Path, root: Path) -> dict[str, str]:
         name = todo.pop()
         if name not in found:
             found.add(name)
-            todo.extend(lock.needs.get(name, ()))
+            todo.extend(lock.needs.get(name, frozenset()) | (UNSEEN.get(name, frozenset()) & set(lock.versions)))
     return {name: lock.versions[name] for name in sorted(found)}
 
 

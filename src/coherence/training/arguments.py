@@ -3,20 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-import torch
+from coherence.config.compute import Compute
 
 
-def common_arguments(learning_rate: float, adam_beta2: float, folder: Path, seed: int) -> dict[str, Any]:
-    """Log every step, save nothing by itself, report to nobody, bfloat16 only where there is CUDA."""
-    cuda = torch.cuda.is_available()
+def common_arguments(
+    learning_rate: float, adam_beta2: float, compute: Compute, folder: Path, seed: int
+) -> dict[str, Any]:
+    """Log every step, save nothing by itself, report to nobody."""
     return {
         "output_dir": str(folder / ".trainer"),
         "learning_rate": learning_rate,
         "adam_beta2": adam_beta2,
         "seed": seed,
         "data_seed": seed,
-        "use_cpu": not cuda,
-        "bf16": cuda,
+        "use_cpu": compute.device == "cpu",
+        "bf16": compute.bf16,
         "gradient_checkpointing": False,
         "dataloader_pin_memory": False,
         "logging_steps": 1,

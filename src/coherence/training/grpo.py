@@ -5,7 +5,6 @@ records them, whether or not it is paid for them, so that arms are compared on t
 """
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl import GRPOConfig as TrlGrpoConfig
 
+from coherence.config.compute import Compute
 from coherence.config.grpo import Arm, GrpoConfig
 from coherence.core.composite import Composite
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
-from coherence.models.load import check_head, save_model
+from coherence.models.load import check_head, is_finite, judged_text, save_model
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments
 from coherence.training.metrics import MetricsLog
@@ -37,7 +37,7 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
     def __init__(self, *args: Any, task: str, vocab_size: int, settings: GrpoConfig, **kwargs: Any) -> None:
         self.task, self.vocab_size, self.settings = task, vocab_size, settings
         self.samples: list[dict[str, Any]] = []
-        self.unscored, self.scored = 0, 0
+        self.unscored, self.scored, self.diverged = 0, 0, False
         super().__init__(*args, **kwargs)
 
     @property
@@ -61,15 +61,16 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
         return {
             **token_metrics(rollouts, carl, self.vocab_size),
             "distinct_completions": float(len(set(rollouts.completions))),
-            "zero_variance_groups": zero_variance_share(strict_PG),
+            "strict_zero_variance_groups": zero_variance_share(strict_PG),
             "unscored_completions": float((~finite_B).sum()),
             **{f"task/{name}": float(np.mean(values)) for name, values in task.items()},
         }
 
     def _task_scores(self, rollouts: Rollouts) -> dict[str, list[float]]:
         golds = [json.loads(row["answer"]) for row in rollouts.rows]
+        texts = [judged_text(self.processing_class, ids) for ids in rollouts.completion_ids]
         return {
-            name: [reward(text, gold) for text, gold in zip(rollouts.completions, golds, strict=True)]
+            name: [reward(text, gold) for text, gold in zip(texts, golds, strict=True)]
             for name, reward in TASK_REWARDS[self.task].items()
         }
 
@@ -88,6 +89,17 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
                         **{name: values[i] for name, values in task.items()},
                     }
                 )
+
+
+class StopOnDivergence(TrainerCallback):  # type: ignore[misc]
+    """Ends a run whose weights are no longer numbers: nothing that it would sample could be scored."""
+
+    def __init__(self, trainer: CoherenceGrpoTrainer) -> None:
+        self.trainer = trainer
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not is_finite(self.trainer.model):
+            self.trainer.diverged = control.should_training_stop = True
 
 
 def token_metrics(rollouts: Rollouts, carl: Composite, vocab_size: int) -> dict[str, float]:
@@ -114,8 +126,14 @@ def token_metrics(rollouts: Rollouts, carl: Composite, vocab_size: int) -> dict[
     return metrics
 
 
+def sample_columns(task: str) -> list[str]:
+    """Columns of samples.parquet."""
+    return ["step", "prompt", "completion", "ids", "logp", "entropy", "carl", *TASK_REWARDS[task]]
+
+
 def train(
     config: GrpoConfig,
+    compute: Compute,
     arm: Arm,
     task: str,
     model: PreTrainedModel,
@@ -127,16 +145,18 @@ def train(
 ) -> dict[str, Any]:
     """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
 
-    `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward and the run was stopped.
+    `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and
+    the run was stopped. ValueError for fewer rows than prompts per step: TRL would train nothing and say nothing.
     """
-    check_temperature(config, arm)
     vocab_size = check_head(model, tokenizer)
-    functions = {name: task_reward(name, reward) for name, reward in TASK_REWARDS[task].items()}
+    if len(rows) < config.prompts_per_step:
+        raise ValueError(f"grpo.prompts_per_step is {config.prompts_per_step}, but there are only {len(rows)} prompts")
+    functions = {name: task_reward(name, reward, tokenizer) for name, reward in TASK_REWARDS[task].items()}
     functions["carl"] = carl_reward(config.carl_weights, vocab_size)
     trainer = CoherenceGrpoTrainer(
         model=model,
         reward_funcs=[functions[name] for name in arm.rewards],
-        args=TrlGrpoConfig(**trl_arguments(config, arm, folder, seed)),
+        args=TrlGrpoConfig(**trl_arguments(config, compute, arm, folder, seed)),
         train_dataset=Dataset.from_list(
             [{"prompt": row["prompt"], "answer": json.dumps(row["answer"], sort_keys=True)} for row in rows]
         ),
@@ -148,11 +168,17 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.set_start_model(start_model)
-    trainer.train()
+    trainer.add_callback(StopOnDivergence(trainer))
+    trainer.diverged = not is_finite(model)
+    if not trainer.diverged:
+        trainer.train()
+    assert trainer.over_budget or trainer.diverged or trainer.state.global_step == config.steps, "TRL stopped early"
     save_model(trainer.model, tokenizer, folder)
-    pd.DataFrame(trainer.samples).to_parquet(folder / "samples.parquet", index=False)
+    (folder / "metrics.jsonl").touch()
+    pd.DataFrame(trainer.samples, columns=sample_columns(task)).to_parquet(folder / "samples.parquet", index=False)
     outcome = {
-        "status": "over_nan_budget" if trainer.over_budget else "ok",
+        "status": "over_nan_budget" if trainer.over_budget or trainer.diverged else "ok",
+        "diverged": trainer.diverged,
         "steps": trainer.state.global_step,
         "unscored_completions": trainer.unscored,
         "completions": trainer.scored,
@@ -162,16 +188,10 @@ def train(
     return outcome
 
 
-def check_temperature(config: GrpoConfig, arm: Arm) -> None:
-    """ValueError where CARL would be paid on the tempered distribution: TRL scores at the sampling temperature."""
-    if "carl" in arm.rewards and not math.isclose(config.temperature, 1.0):
-        raise ValueError(f"grpo.temperature is {config.temperature}: Phi is defined at 1, so an arm with carl needs 1")
-
-
-def trl_arguments(config: GrpoConfig, arm: Arm, folder: Path, seed: int) -> dict[str, Any]:
+def trl_arguments(config: GrpoConfig, compute: Compute, arm: Arm, folder: Path, seed: int) -> dict[str, Any]:
     """TRL's arguments: one generation batch per optimizer step, so that every step is on-policy."""
     return {
-        **common_arguments(config.learning_rate, config.adam_beta2, folder, seed),
+        **common_arguments(config.learning_rate, config.adam_beta2, compute, folder, seed),
         "max_grad_norm": config.max_grad_norm,
         "max_steps": config.steps,
         "lr_scheduler_type": "constant",
@@ -179,6 +199,7 @@ def trl_arguments(config: GrpoConfig, arm: Arm, folder: Path, seed: int) -> dict
         "num_generations": config.num_generations,
         "max_completion_length": config.max_completion_length,
         "temperature": config.temperature,
+        "generation_kwargs": {"remove_invalid_values": True},  # a diverged run is scored as such, it does not crash
         "beta": config.beta,
         "loss_type": config.loss_type,
         "scale_rewards": config.scale_rewards,

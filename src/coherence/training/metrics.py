@@ -14,7 +14,8 @@ from coherence.console import Ticker
 class MetricsLog(TrainerCallback):  # type: ignore[misc]
     """Appends each training log (those with a `loss`; summaries and evaluations are skipped) and shows progress.
 
-    NaN and infinity are written as null: a reader must not mistake them for numbers.
+    NaN and infinity are written as null: a reader must not mistake them for numbers. Times are left out: the same run
+    twice has the same bytes.
     """
 
     def __init__(self, path: Path, total: int, show: Callable[[dict[str, Any]], str]) -> None:
@@ -33,7 +34,8 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if not logs or "loss" not in logs:
             return
-        line = {"step": state.global_step} | {key: _finite(value) for key, value in logs.items()}
+        kept = {key: _finite(value) for key, value in logs.items() if "time" not in key}
+        line = {"step": state.global_step} | kept
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.ticker(state.global_step, self.total, self.show(logs))

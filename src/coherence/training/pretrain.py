@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.config.base import EmbeddedModel, Pretraining
+from coherence.config.compute import Compute
 from coherence.models.embedded import pretraining_pairs
 from coherence.models.load import render_prompt
 from coherence.training.arguments import common_arguments
@@ -15,6 +16,7 @@ from coherence.training.supervised import make_trainer
 
 def pretrain(
     config: EmbeddedModel,
+    compute: Compute,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
@@ -28,7 +30,7 @@ def pretrain(
     ]
     settings = config.pretraining
     arguments = {
-        **common_arguments(settings.learning_rate, settings.adam_beta2, folder, seed),
+        **common_arguments(settings.learning_rate, settings.adam_beta2, compute, folder, seed),
         "weight_decay": settings.weight_decay,
         "per_device_train_batch_size": settings.batch_size,
         "max_steps": settings.steps,

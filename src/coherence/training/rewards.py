@@ -6,20 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from coherence.config.grpo import CarlWeights
 from coherence.core.composite import Composite, CompositeWeights, carl_composite
 from coherence.core.order_parameter import phi_from_entropy
+from coherence.models.load import judged_text
 from coherence.tasks.rewards import Reward
 
 TrlReward = Callable[..., list[float]]
 
 
-def task_reward(name: str, reward: Reward) -> TrlReward:
-    """TRL's form of reward(completion, answer); TRL logs it under `name`."""
+def task_reward(name: str, reward: Reward, tokenizer: PreTrainedTokenizerBase) -> TrlReward:
+    """TRL's form of reward(completion, answer), judged on the sampled ids; TRL logs it under `name`."""
 
-    def score(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
-        return [reward(text, json.loads(gold)) for text, gold in zip(completions, answer, strict=True)]
+    def score(completion_ids: list[list[int]], answer: list[str], **columns: Any) -> list[float]:
+        texts = [judged_text(tokenizer, ids) for ids in completion_ids]
+        return [reward(text, json.loads(gold)) for text, gold in zip(texts, answer, strict=True)]
 
     score.__name__ = name
     return score

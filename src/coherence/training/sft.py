@@ -14,9 +14,10 @@ from transformers import (
     TrainingArguments,
 )
 
+from coherence.config.compute import Compute
 from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
-from coherence.models.load import save_model
+from coherence.models.load import is_finite, save_model
 from coherence.training.arguments import common_arguments
 from coherence.training.supervised import make_trainer
 
@@ -67,6 +68,7 @@ class GateCallback(TrainerCallback):  # type: ignore[misc]
 
 def train(
     config: SftConfig,
+    compute: Compute,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[dict[str, Any]],
@@ -80,7 +82,7 @@ def train(
     gate = WindowedGate(config.gate.threshold, config.gate.window, config.gate.count)
     cooldown = Cooldown(config.warmup_steps, config.cooldown_steps, config.max_steps)
     arguments = {
-        **common_arguments(config.learning_rate, config.adam_beta2, folder, seed),
+        **common_arguments(config.learning_rate, config.adam_beta2, compute, folder, seed),
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "per_device_train_batch_size": config.batch_size,
@@ -94,6 +96,7 @@ def train(
         "status": "ok" if gate.fired_step is not None else "not_crystallized",
         "gate_step": gate.fired_step,
         "steps": trainer.state.global_step,
+        "diverged": not is_finite(trainer.model),
         "vocab_size": len(tokenizer),
     }
     (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")

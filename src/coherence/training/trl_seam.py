@@ -91,4 +91,5 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         )
         for name, value in self.observe_rollouts(rollouts).items():
             self._log_metric(name, value)
-        return rewards_BR
+        # TRL adds up what is there; a completion that lacks one reward would be paid 0 for it, so it is paid nothing
+        return rewards_BR.masked_fill(rewards_BR.isnan().any(dim=1, keepdim=True), torch.nan)
