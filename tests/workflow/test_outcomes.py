@@ -69,13 +69,11 @@ def test_an_unknown_arm_is_one_line(clone: Clone) -> None:
     assert said.strip().splitlines()[-1] == "error: no arm 'nope' in this study (has: carl, task)"
 
 
-@pytest.mark.parametrize(
-    "target", ["results/tiny/sft/seed9/manifest.json", "results/tiny/grpo/nope/seed0/manifest.json"]
-)
-def test_a_cell_that_the_study_does_not_have_has_no_rule(built: Clone, target: str) -> None:
-    done = built.snakemake("-n", target)
+@pytest.mark.parametrize("cell", ["sft/seed9", "grpo/nope/seed0"])
+def test_a_cell_that_the_study_does_not_have_has_no_rule(built: Clone, cell: str) -> None:
+    done = built.snakemake("-n", f"{RESULTS}/{cell}/manifest.json")
     assert done.returncode != 0
-    assert "MissingRule" in done.stderr or "No rule to produce" in done.stderr
+    assert "No rule to produce" in done.stdout + done.stderr
 
 
 def test_a_flipped_byte_of_an_input_stops_what_would_build_on_it(clone: Clone) -> None:
