@@ -29,7 +29,7 @@ def main(config: Path, out: Path) -> None:
         if study["model"]["kind"] == "embedded":
             make_embedded(study["model"], study["compute"], folder)
         else:
-            take_pretrained(study["model"], sources, folder)
+            artifact.outcome |= take_pretrained(study["model"], sources, folder)
 
 
 def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path) -> None:
@@ -52,8 +52,8 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
     save_model(model, tokenizer, folder)
 
 
-def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> None:
-    """A local or hub model with its tokenizer, saved as every later stage wants them."""
+def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> dict[str, Any]:
+    """A local or hub model with its tokenizer, saved as every later stage wants them: one head row per token."""
     from transformers import GenerationConfig
 
     from coherence.models.load import check_head, fetch, load_model, load_tokenizer, save_model
@@ -61,6 +61,9 @@ def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: P
     where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
     tokenizer = load_tokenizer(where)
     model = load_model(where, "cpu")
+    rows = model.get_output_embeddings().weight.shape[0]
+    if rows > len(tokenizer):  # a padded head: rows that no token has would share the probability and enter ln V
+        model.resize_token_embeddings(len(tokenizer))
     check_head(model, tokenizer)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
@@ -69,6 +72,7 @@ def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: P
         f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}"
     )
     save_model(model, tokenizer, folder)
+    return {"head_rows": rows, "vocab_size": len(tokenizer)}
 
 
 if __name__ == "__main__":

@@ -88,8 +88,11 @@ def grpo(
     completions: list[list[list[int]]] = []
 
     class Replayed(stage.CoherenceGrpoTrainer):
+        source = "extra pass"  # a replay generates nothing that could be recorded
+
         def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
             ids = replay[len(completions)] if replay else super()._generate_single_turn(*args, **kwargs)[0]
+            self._prompt_ids = args[0]
             completions.append(ids)
             return ids, None
 

@@ -11,7 +11,7 @@ import pytest
 from repository import read_jsonl
 
 from coherence.config.compute import Compute
-from coherence.config.grpo import Arm, CarlWeights, GrpoConfig
+from coherence.config.grpo import Arm, GrpoConfig
 from coherence.models.load import load_model, load_tokenizer
 from coherence.tasks.rewards import TASK_REWARDS
 from coherence.training import rewards
@@ -118,8 +118,7 @@ def test_special_tokens_and_unended_completions_earn_nothing(tiny: SimpleNamespa
 
 
 def test_carl_is_a_pure_function_of_the_statistics_that_it_is_given() -> None:
-    weights = CarlWeights(multiscale=0.5, cloud_quality=0.3, discontinuity=0.2)
-    reward = carl_reward(weights, vocab_size=100)
+    reward = carl_reward(vocab_size=100)
     logps, entropies = [[-0.1, -0.2, -0.3], [-2.0], []], [[0.1, 2.0, 0.3], [1.0], []]
     scores = reward(token_logps=logps, token_entropies=entropies, completions=["a", "b", ""])
     assert math.isnan(scores[2]) and np.isfinite(scores[:2]).all()

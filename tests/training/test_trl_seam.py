@@ -13,7 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from coherence.config.compute import Compute
 from coherence.core.order_parameter import token_statistics
-from coherence.models.load import load_model, prompt_ids
+from coherence.models.load import load_model, prompt_ids, save_model
 from coherence.training.arguments import common_arguments
 from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
 
@@ -60,15 +60,6 @@ def make(
     return trainer, calls
 
 
-def forwards(model: torch.nn.Module) -> list[tuple[int, bool]]:
-    """(positions, with gradient) of each forward through the backbone, as they come."""
-    seen: list[tuple[int, bool]] = []
-    model.model.register_forward_hook(
-        lambda module, args, output: seen.append((output.last_hidden_state.shape[1], torch.is_grad_enabled()))
-    )
-    return seen
-
-
 def test_private_methods_have_the_signatures_that_the_seam_relies_on() -> None:
     scoring = list(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
     assert scoring[:7] == [
@@ -77,51 +68,80 @@ def test_private_methods_have_the_signatures_that_the_seam_relies_on() -> None:
     assert list(inspect.signature(GRPOTrainer._calculate_rewards).parameters) == [
         "self", "inputs", "prompts", "completions", "completion_ids_list",
     ]  # fmt: skip
+    assert list(inspect.signature(GRPOTrainer._generate_single_turn).parameters)[:2] == ["self", "prompt_ids"]
     assert list(inspect.signature(GRPOTrainer._generate_and_score_completions).parameters) == ["self", "inputs"]
     assert list(inspect.signature(GRPOTrainer._log_metric).parameters) == ["self", "name", "value"]
 
 
-@pytest.mark.parametrize("steps_per_generation", [1, 2])
-def test_rewards_get_the_sampled_tokens_own_statistics_in_context(
-    tiny: SimpleNamespace, tuned: Path, tmp_path: Path, steps_per_generation: int
-) -> None:
-    trainer, calls = make(tiny, tuned, tmp_path, steps_per_generation=steps_per_generation)
-    trainer.train()
-    rollouts, model = trainer.seen[0], load_model(tuned, "cpu")
-    assert calls[0]["token_logps"] == rollouts.token_logps
-    assert calls[0]["token_entropies"] == rollouts.token_entropies
-    assert len({len(ids) for ids in rollouts.completion_ids}) > 1, "the test needs ragged completions"
+SOURCES = {"scoring": {"steps_per_generation": 2}, "generation": {}, "extra pass": {}}
+"""Each way to the statistics, and the TRL arguments that lead to it."""
+
+
+def check_against_offline(rollouts: Rollouts, checkpoint: Path, tiny: SimpleNamespace) -> None:
+    """Every token's statistics equal those of an unpadded float64 recomputation at temperature 1."""
+    model, size = load_model(checkpoint, "cpu"), len(tiny.tokenizer)
     for i, ids in enumerate(rollouts.completion_ids):
         prompt = prompt_ids(tiny.tokenizer, rollouts.rows[i]["prompt"])
         with torch.no_grad():
             logits = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1].double().numpy()
-        offline = token_statistics(logits, np.array(ids))
+        offline = token_statistics(logits, np.array(ids), vocab_size=size)
         assert len(rollouts.token_logps[i]) == len(rollouts.token_entropies[i]) == len(ids)
         np.testing.assert_allclose(rollouts.token_logps[i], offline.logp, atol=2e-5)
         np.testing.assert_allclose(rollouts.token_entropies[i], offline.entropy, atol=2e-5)
 
 
-def test_one_batched_scoring_pass_and_no_more(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
-    trainer, _ = make(tiny, tuned, tmp_path, steps=2)
-    seen = forwards(trainer.model)
+@pytest.fixture
+def padded(tuned: Path, tiny: SimpleNamespace, tmp_path: Path) -> Path:
+    """The tuned model with 64 dead rows in its head, as loud as its real ones."""
+    model = load_model(tuned, "cpu")
+    size = len(tiny.tokenizer)
+    model.resize_token_embeddings(size + 64, mean_resizing=False)
+    with torch.no_grad():
+        model.get_output_embeddings().weight[size:] = model.get_output_embeddings().weight[:64]
+    save_model(model, tiny.tokenizer, tmp_path / "padded")
+    return tmp_path / "padded"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("head", ["plain", "padded"])
+def test_rewards_get_the_sampled_tokens_own_statistics_in_context(
+    tiny: SimpleNamespace, tuned: Path, padded: Path, tmp_path: Path, source: str, temperature: float, head: str
+) -> None:
+    checkpoint = tuned if head == "plain" else padded
+    trainer, calls = make(tiny, checkpoint, tmp_path, temperature=temperature, **SOURCES[source])
+    assert trainer.statistics_source() == {"extra pass": "generation"}.get(source, source), "chosen by itself"
+    trainer.source = source
     trainer.train()
-    full = [entry for entry in seen if entry[0] > 1 and entry[0] >= max(n for n, _ in seen) - 12]
-    no_gradient = [entry for entry in full if not entry[1]]
-    with_gradient = [entry for entry in full if entry[1]]
-    prefills = 2  # generation reads each step's prompts once
-    assert len(with_gradient) == 2
-    assert len(no_gradient) - prefills == 2, "one scoring pass per step"
+    rollouts = trainer.seen[0]
+    assert calls[0]["token_logps"] == rollouts.token_logps
+    assert calls[0]["token_entropies"] == rollouts.token_entropies
+    assert len({len(ids) for ids in rollouts.completion_ids}) > 1, "the test needs ragged completions"
+    inside = all(i < len(tiny.tokenizer) for ids in rollouts.completion_ids for i in ids)
+    if inside:
+        check_against_offline(rollouts, checkpoint, tiny)
+    else:
+        assert any(np.isnan(np.concatenate(rollouts.token_logps))), "a dead row that was sampled has no statistics"
 
 
-def test_no_pass_is_added_where_trl_scores_by_itself(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
-    counts = []
+def count_forwards(trainer: GRPOTrainer) -> int:
+    """Forwards of the backbone in a whole run."""
+    calls: list[int] = []
+    trainer.model.model.register_forward_hook(lambda *_: calls.append(1))
+    trainer.train()
+    return len(calls)
+
+
+@pytest.mark.parametrize(("source", "added"), [("scoring", 0), ("generation", 0), ("extra pass", 1)])
+def test_how_many_forwards_each_way_adds(
+    tiny: SimpleNamespace, tuned: Path, tmp_path: Path, source: str, added: int
+) -> None:
+    steps, counts = 2, []
     for cls in (GRPOTrainer, TokenStatisticsMixin):
-        trainer, _ = make(tiny, tuned, tmp_path, steps=2, steps_per_generation=2)
-        trainer.__class__ = type("Counted", (cls,), {})
-        seen = forwards(trainer.model)
-        trainer.train()
-        counts.append(len(seen))
-    assert counts[0] == counts[1]
+        trainer, _ = make(tiny, tuned, tmp_path, steps=steps, **SOURCES[source])
+        trainer.__class__ = type("Counted", (cls,), {"source": source})
+        counts.append(count_forwards(trainer))
+    assert counts[1] - counts[0] == added * steps
 
 
 def test_iterations_are_put_back_and_metrics_logged(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
@@ -133,7 +153,7 @@ def test_iterations_are_put_back_and_metrics_logged(tiny: SimpleNamespace, tuned
 
 def test_the_start_model_scores_the_same_tokens(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
     trainer, _ = make(tiny, tuned, tmp_path, steps=2)
-    trainer.set_start_model(load_model(tuned, "cpu"))
+    trainer.start_model = load_model(tuned, "cpu")
     trainer.train()
     first, second = (
         np.concatenate(rollouts.token_logps) - np.concatenate(rollouts.start_logps) for rollouts in trainer.seen
@@ -146,8 +166,9 @@ def test_a_trl_without_the_scoring_pass_is_an_error_not_a_zero(
     tiny: SimpleNamespace, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer, _ = make(tiny, tuned, tmp_path)
+    trainer.source = "extra pass"
     monkeypatch.setattr(Probe, "_get_per_token_logps_and_entropies", GRPOTrainer._get_per_token_logps_and_entropies)
-    with pytest.raises(RuntimeError, match="no scoring pass"):
+    with pytest.raises(RuntimeError, match="no statistics"):
         trainer.train()
 
 
@@ -162,7 +183,7 @@ def test_a_completion_that_lacks_one_reward_is_not_paid_the_others(
 ) -> None:
     trainer, _ = make(tiny, tuned, tmp_path)
     full = torch.tensor([[1.0, 2.0], [1.0, torch.nan]])
-    trainer._statistics_BC = (torch.zeros(2, 3), torch.zeros(2, 3))
+    trainer._statistics = ([[0.0, 0.0], [0.0]], [[0.0, 0.0], [0.0]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GRPOTrainer, "_calculate_rewards", lambda *args: full)
         paid = trainer._calculate_rewards([{}, {}], ["p", "p"], ["a", "b"], [[1, 2], [3]])

@@ -1,6 +1,6 @@
 """Generations of a checkpoint, stored once with every token's statistics; scores come later, from the file.
 
-Suffixes: _BT completion x position, _BTV also x vocabulary.
+Suffix: _BT completion x position.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,6 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.console import Ticker
-from coherence.core.order_parameter import token_statistics
 from coherence.models.load import (
     check_head,
     is_finite,
@@ -22,6 +21,7 @@ from coherence.models.load import (
     prompt_ids,
     quiet,
 )
+from coherence.models.scoring import left_pad, score_completions
 from coherence.tasks.read import read_rows
 
 
@@ -97,8 +97,8 @@ def _generate_batch(
             remove_invalid_values=True, **sampling,
         )  # fmt: skip
     completions = [until_end(row.tolist(), tokenizer.eos_token_id) for row in out_BT[:, ids_BT.shape[1] :]]
-    statistics = score_tokens(model, tokenizer.pad_token_id, prompts, completions, vocab_size)
-    for request, ids, tokens in zip(batch, completions, statistics, strict=True):
+    scored = score_completions(model, tokenizer.pad_token_id, prompts, completions, vocab_size)
+    for request, ids, *tokens in zip(batch, completions, *scored, strict=True):
         yield _line(tokenizer, request, ids, tokens)
 
 
@@ -114,32 +114,3 @@ def _line(
 def until_end(ids: list[int], end: int) -> list[int]:
     """The sampled ids up to and with the first end token."""
     return ids[: ids.index(end) + 1] if end in ids else ids
-
-
-def left_pad(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows as [B, T] ids padded on the left, and their attention mask."""
-    length = max(len(row) for row in rows)
-    ids_BT = torch.tensor([[pad_id] * (length - len(row)) + row for row in rows], device=device)
-    lengths = torch.tensor([len(row) for row in rows], device=device)
-    mask_BT = (torch.arange(length, device=device) >= length - lengths[:, None]).long()
-    return ids_BT, mask_BT
-
-
-def score_tokens(
-    model: PreTrainedModel, pad_id: int, prompts: Sequence[list[int]], completions: Sequence[list[int]], vocab_size: int
-) -> list[tuple[list[float], list[float], list[float]]]:
-    """(logp, entropy, Phi) of each completion's tokens given its prompt, in one batched no-grad forward."""
-    longest = max(len(ids) for ids in completions)
-    padded = [ids + [pad_id] * (longest - len(ids)) for ids in completions]  # causal: what follows cannot be seen
-    ids_BT, mask_BT = left_pad([a + b for a, b in zip(prompts, padded, strict=True)], pad_id, model.device)
-    positions_BT = (mask_BT.cumsum(dim=1) - 1).clamp(min=0)
-    with torch.no_grad():
-        logits_BTV = model(
-            input_ids=ids_BT, attention_mask=mask_BT, position_ids=positions_BT, logits_to_keep=longest + 1
-        ).logits[:, -longest - 1 : -1]
-    statistics = token_statistics(logits_BTV, ids_BT[:, -longest:], vocab_size=vocab_size)
-    parts = (statistics.logp, statistics.entropy, statistics.phi)
-    return [
-        tuple(part[i, : len(ids)].double().cpu().tolist() for part in parts)  # type: ignore[misc]
-        for i, ids in enumerate(completions)
-    ]

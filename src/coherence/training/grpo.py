@@ -17,7 +17,7 @@ from trl import GRPOConfig as TrlGrpoConfig
 
 from coherence.config.compute import Compute
 from coherence.config.grpo import Arm, GrpoConfig
-from coherence.core.composite import Composite
+from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
 from coherence.models.load import check_head, is_finite, judged_text, save_model
@@ -47,8 +47,8 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
 
     def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
         """Metrics of one batch; also counts unscored completions and keeps samples."""
-        weights = self.settings.carl_weights
-        carl = carl_components(rollouts.token_logps, rollouts.token_entropies, weights, self.vocab_size)
+        weights = CompositeWeights(**self.settings.carl_weights.model_dump())
+        carl = carl_components(rollouts.token_logps, rollouts.token_entropies, self.vocab_size, weights)
         task = self._task_scores(rollouts)
         finite_B = rollouts.rewards_BR.isfinite().all(dim=1)
         self.unscored += int((~finite_B).sum())
@@ -152,7 +152,7 @@ def train(
     if len(rows) < config.prompts_per_step:
         raise ValueError(f"grpo.prompts_per_step is {config.prompts_per_step}, but there are only {len(rows)} prompts")
     functions = {name: task_reward(name, reward, tokenizer) for name, reward in TASK_REWARDS[task].items()}
-    functions["carl"] = carl_reward(config.carl_weights, vocab_size)
+    functions["carl"] = carl_reward(vocab_size, CompositeWeights(**config.carl_weights.model_dump()))
     trainer = CoherenceGrpoTrainer(
         model=model,
         reward_funcs=[functions[name] for name in arm.rewards],
@@ -167,7 +167,7 @@ def train(
         settings=config,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.set_start_model(start_model)
+    trainer.start_model = start_model
     trainer.add_callback(StopOnDivergence(trainer))
     trainer.diverged = not is_finite(model)
     if not trainer.diverged:
@@ -183,6 +183,7 @@ def train(
         "unscored_completions": trainer.unscored,
         "completions": trainer.scored,
         "vocab_size": vocab_size,
+        "statistics_source": trainer.statistics_source(),
     }
     (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
     return outcome

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from coherence.config.grpo import CarlWeights
 from coherence.core.composite import Composite, CompositeWeights, carl_composite
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.models.load import judged_text
@@ -31,17 +30,17 @@ def task_reward(name: str, reward: Reward, tokenizer: PreTrainedTokenizerBase) -
 def carl_components(
     token_logps: Sequence[Sequence[float]],
     token_entropies: Sequence[Sequence[float]],
-    weights: CarlWeights,
     vocab_size: int,
+    weights: CompositeWeights,
 ) -> Composite:
     """CARL and its components per completion, from ragged per-token logp and entropy (nats) of the sampled ids."""
     logp_BT, lengths = pad(token_logps)
     phi_BT = np.asarray(phi_from_entropy(pad(token_entropies)[0], vocab_size))
-    return carl_composite(logp_BT, phi_BT, lengths, CompositeWeights(**weights.model_dump()))
+    return carl_composite(logp_BT, phi_BT, lengths, weights)
 
 
-def carl_reward(weights: CarlWeights, vocab_size: int) -> TrlReward:
-    """CARL in TRL's form, from the statistics that TokenStatisticsMixin provides.
+def carl_reward(vocab_size: int, weights: CompositeWeights | None = None) -> TrlReward:
+    """CARL in TRL's form, from the statistics that TokenStatisticsMixin provides; published weights unless given.
 
     An invalid completion (no token, or a non-finite one) scores NaN, never 0.
     """
@@ -49,7 +48,8 @@ def carl_reward(weights: CarlWeights, vocab_size: int) -> TrlReward:
     def carl(
         token_logps: Sequence[Sequence[float]], token_entropies: Sequence[Sequence[float]], **columns: Any
     ) -> list[float]:
-        return [float(value) for value in carl_components(token_logps, token_entropies, weights, vocab_size).reward]
+        components = carl_components(token_logps, token_entropies, vocab_size, weights or CompositeWeights())
+        return [float(value) for value in components.reward]
 
     return carl
 

@@ -1,19 +1,33 @@
 """The one file that touches private methods of TRL's GRPOTrainer (pinned; its contract test fails on another TRL).
 
 TRL's rewards see neither log-probabilities nor entropies, and the usual way around it is one more forward per
-completion. Here they come out of TRL's own batched scoring pass: the pass that yields old_per_token_logps is asked for
-its entropies too, and where TRL would skip that pass (aligned on-policy steps) it is made to run once. No tensor is
-built twice, no logits are ever held, and rewards stay pure functions of what they are given.
-Suffixes: _BC completion x token, _BR completion x reward function.
+completion. Here they come from forwards that are made anyway, and rewards stay pure functions of what they are given:
+
+- `scoring`: TRL's own pass for old_per_token_logps, where it makes one, is asked for its entropies too;
+- `generation`: otherwise a recorder reads the logits of Hugging Face's generate, untempered, step by step;
+- `extra pass`: where neither is there (vLLM without its correction, tools), TRL is made to run its pass once.
+
+The first that applies is taken; a user can name one. Whatever the source, the statistics are those of the untempered
+distribution over the tokenizer's tokens: at another sampling temperature, or with a padded head, a pass reads them from
+the hidden states that it computes anyway.
+Suffixes: _BC completion x token, _BCD also x width, _BR completion x reward function.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
-from trl.trainer.utils import add_fused_lm_head
+
+from coherence.core.order_parameter import token_statistics
+from coherence.models.scoring import GenerationRecorder, Ragged, score_completions
+
+Source = Literal["scoring", "generation", "extra pass"]
+ROWS = 256
+"""Token rows that pass through the head at a time where statistics are read from hidden states."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +38,9 @@ class Rollouts:
     rows: list[dict[str, Any]]
     completions: list[str]
     completion_ids: list[list[int]]
-    token_logps: list[list[float]]
-    token_entropies: list[list[float]]
-    start_logps: list[list[float]]
+    token_logps: Ragged
+    token_entropies: Ragged
+    start_logps: Ragged
     """The same tokens under the model that the run started from; empty lists where none was given."""
     rewards_BR: torch.Tensor
 
@@ -34,62 +48,130 @@ class Rollouts:
 class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
     """Gives every reward function `token_logps` and `token_entropies` (nats): per completion, one number per token.
 
-    They belong to the sampled ids given their prompt, under the policy that sampled them, at the sampling temperature.
-    `start_model`, where set, scores the same batch in one more no-grad pass.
+    They belong to the sampled ids given their prompt, under the policy that sampled them, at temperature 1.
+    `source` may be named; `start_model`, where set, scores the same completions in one more no-grad pass.
     """
 
+    source: Source | None = None
     start_model: PreTrainedModel | None = None
+    _prompt_ids: list[list[int]]
+    _statistics: tuple[Ragged, Ragged] | None = None
     _scoring: bool = False
-    _statistics_BC: tuple[torch.Tensor, ...] | None = None
-
-    def set_start_model(self, model: PreTrainedModel) -> None:
-        """Score every batch under `model` as well (frozen; it gets TRL's fused head)."""
-        add_fused_lm_head(model, temperature=self.temperature)
-        self.start_model = model.eval().requires_grad_(False)
 
     def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
         """Called once per generation batch, after the rewards; what it returns is logged. Nothing by default."""
         return {}
 
+    def statistics_source(self) -> Source:
+        """Where the statistics come from: the named source, or the first that costs nothing."""
+        if self.source is not None:
+            return self.source
+        if self._trl_scores():
+            return "scoring"
+        plain = not (self.use_vllm or self.use_transformers_continuous_batching or self.tools or self.rollout_func)
+        return "generation" if plain else "extra pass"
+
+    def _trl_scores(self) -> bool:
+        every = self.args.steps_per_generation * self.num_iterations
+        misaligned = self.args.gradient_accumulation_steps % every != 0
+        return bool(misaligned or (self.use_vllm and self.vllm_importance_sampling_correction))
+
     def _generate_and_score_completions(self, inputs: Any) -> Any:
-        steps, every = self.args.gradient_accumulation_steps, self.args.steps_per_generation
         iterations: int = self.num_iterations  # type: ignore[has-type]
-        self._scoring, self._statistics_BC = True, None
+        self._statistics, self._scoring = None, self.statistics_source() != "generation"
         try:
-            if steps % (every * iterations) == 0:
-                self.num_iterations = steps // every + 1  # not a divisor: TRL then scores the batch itself
+            if self._scoring and not self._trl_scores():
+                # not a divisor of the accumulation steps: TRL then scores the batch itself
+                self.num_iterations = self.args.gradient_accumulation_steps // self.args.steps_per_generation + 1
             return super()._generate_and_score_completions(inputs)
         finally:
             self.num_iterations = iterations
             self._scoring = False
 
-    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        wanted = self._scoring and self._statistics_BC is None and model is self.model
-        if not wanted:
-            return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
-        out = super()._get_per_token_logps_and_entropies(model, *args, **(kwargs | {"compute_entropy": True}))
-        scored = [out[0], out[1]]
-        if self.start_model is not None:
-            scored.append(super()._get_per_token_logps_and_entropies(self.start_model, *args, **kwargs)[0])
-        self._statistics_BC = tuple(part.detach().float().cpu() for part in scored)
+    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        self._prompt_ids = prompt_ids
+        if self._scoring:
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        with GenerationRecorder(self.model, len(self._tokenizer)) as recorder:
+            out = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        self._statistics = recorder.statistics(out[0])
         return out
 
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Any:
-        if self._statistics_BC is None:
-            raise RuntimeError("TRL ran no scoring pass before the rewards: this TRL is not the one that is pinned")
-        lengths = [len(ids) for ids in completion_ids_list]
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        rest = (input_ids, attention_mask, logits_to_keep, *args)
+        if not (self._scoring and self._statistics is None and model is self.model):
+            return super()._get_per_token_logps_and_entropies(model, *rest, **kwargs)
+        with hidden_states(model) as hidden:
+            out = super()._get_per_token_logps_and_entropies(model, *rest, **(kwargs | {"compute_entropy": True}))
+        logp_BC, entropy_BC = out[0], out[1]
+        if self.temperature != 1.0 or model.get_output_embeddings().weight.shape[0] != len(self._tokenizer):
+            hidden_BCD = torch.cat(hidden)[:, -logits_to_keep - 1 : -1]
+            logp_BC, entropy_BC = self._untempered(model, hidden_BCD, input_ids[:, -logits_to_keep:])
         # beyond a completion's length TRL's statistics are zeros, which would read as certainty
-        ragged = [[row[:n].tolist() for row, n in zip(part, lengths, strict=True)] for part in self._statistics_BC]
-        logps, entropies = ragged[0], ragged[1]
-        start = ragged[2] if len(ragged) > 2 else [[] for _ in lengths]
+        lengths = attention_mask[:, -logits_to_keep:].sum(dim=1).tolist()
+        parts = (part.detach().double().cpu() for part in (logp_BC, entropy_BC))
+        logp, entropy = ([row[:n].tolist() for row, n in zip(part, lengths, strict=True)] for part in parts)
+        self._statistics = logp, entropy
+        return out
+
+    def _untempered(
+        self, model: Any, hidden_BCD: torch.Tensor, ids_BC: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """logp and entropy at temperature 1 over the tokenizer's tokens, a few rows of logits at a time."""
+        scaling = (
+            "final_logit_softcapping",
+            "logit_scale",
+            "logits_scaling",
+            "output_multiplier",
+            "lm_head_multiplier",
+        )
+        config = model.config.get_text_config().to_dict()
+        if any(config.get(name) not in (None, 1, 1.0) for name in scaling):
+            raise ValueError("this model transforms its logits after the head: use temperature 1 and an unpadded head")
+        head, size = model.get_output_embeddings(), len(self._tokenizer)
+        ids = ids_BC.reshape(-1).clamp(max=size - 1)
+        rows = hidden_BCD.reshape(-1, hidden_BCD.shape[-1])
+        parts = [
+            token_statistics(head(rows[first : first + ROWS]).detach(), ids[first : first + ROWS], vocab_size=size)
+            for first in range(0, len(rows), ROWS)
+        ]
+        outside = (ids_BC >= size) & (ids_BC != self._tokenizer.pad_token_id)
+        logp, entropy = (
+            torch.cat([getattr(p, name) for p in parts]).view(ids_BC.shape) for name in ("logp", "entropy")
+        )
+        return logp.masked_fill(outside, torch.nan), entropy.masked_fill(outside, torch.nan)
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Any:
+        if self._statistics is None:
+            raise RuntimeError("no statistics before the rewards: this TRL is not the one that is pinned")
+        logps, entropies = self._statistics
         rows = [
             {**row, "token_logps": a, "token_entropies": b} for row, a, b in zip(inputs, logps, entropies, strict=True)
         ]
         rewards_BR = super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
-        rollouts = Rollouts(
-            self.state.global_step + 1, rows, completions, completion_ids_list, logps, entropies, start, rewards_BR
-        )
+        start = self._start_logps(completion_ids_list)
+        step = self.state.global_step + 1
+        rollouts = Rollouts(step, rows, completions, completion_ids_list, logps, entropies, start, rewards_BR)
         for name, value in self.observe_rollouts(rollouts).items():
             self._log_metric(name, value)
         # TRL adds up what is there; a completion that lacks one reward would be paid 0 for it, so it is paid nothing
         return rewards_BR.masked_fill(rewards_BR.isnan().any(dim=1, keepdim=True), torch.nan)
+
+    def _start_logps(self, completions: list[list[int]]) -> Ragged:
+        if self.start_model is None:
+            return [[] for _ in completions]
+        pad, size = self._tokenizer.pad_token_id, len(self._tokenizer)
+        return score_completions(self.start_model.eval(), pad, self._prompt_ids, completions, size)[0]
+
+
+@contextmanager
+def hidden_states(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
+    """The last hidden states [B, T, D] of every forward of the model's backbone inside the block."""
+    seen: list[torch.Tensor] = []
+    handle = model.base_model.register_forward_hook(lambda module, args, out: seen.append(out.last_hidden_state))
+    try:
+        yield seen
+    finally:
+        handle.remove()
