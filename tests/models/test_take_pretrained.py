@@ -10,9 +10,7 @@ from coherence.models.load import load_model, load_tokenizer, save_model
 from scripts.make_base import take_pretrained
 
 
-def test_a_padded_head_loses_its_dead_rows_and_nothing_else(
-    tiny: SimpleNamespace, tuned: Path, tmp_path: Path
-) -> None:
+def test_a_padded_head_loses_its_dead_rows_and_nothing_else(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
     model, size = load_model(tuned, "cpu"), len(tiny.tokenizer)
     model.resize_token_embeddings(size + 13, mean_resizing=False)
     model.generation_config.repetition_penalty = 1.7
