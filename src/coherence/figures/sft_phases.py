@@ -164,7 +164,8 @@ def name_bands(ax: Axes, found: Sequence[Band]) -> Axes:
 def draw_accuracy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
     """Top-1 accuracy of format and of content tokens; names stand where the first run reaches one half.
 
-    Where a run begins above it, the name stands under the top.
+    Format rises first and has its name before the rise, content under its own; a run that begins above one half has
+    its name under the top.
     """
     for name in _classes(data, "format", "content"):
         _lines(ax, data, name, "accuracy", smooth)
@@ -172,7 +173,10 @@ def draw_accuracy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
         high = rows.loc[rows["accuracy"] >= 0.5, "step"]
         x = float(high.min() if len(high) else rows["step"].max())
         y = 0.5 if x > rows["step"].min() else 0.9
-        beside(ax, f"{name} tokens", (x, y), _roomy_side(ax, x), COLOURS[name])
+        if name == "content" and y == 0.5 and _roomy_right(ax, x):
+            beside(ax, f"{name} tokens", (x, 0.12), "right", COLOURS[name])
+        else:
+            beside(ax, f"{name} tokens", (x, y), _roomy_side(ax, x), COLOURS[name])
     ax.set_ylim(-0.03, 1.09)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_ylabel("token accuracy")
@@ -207,6 +211,11 @@ def _roomy_side(ax: Axes, step: float) -> Literal["left", "right"]:
     """The side of a step on which a label has room within the axes."""
     low, at, high = np.sqrt([ax.get_xlim()[0], step, ax.get_xlim()[1]])
     return "left" if at - low > 0.17 * (high - low) else "right"
+
+
+def _roomy_right(ax: Axes, step: float) -> bool:
+    low, at, high = np.sqrt([ax.get_xlim()[0], step, ax.get_xlim()[1]])
+    return bool(high - at > 0.17 * (high - low))
 
 
 def _classes(data: pd.DataFrame, *names: str) -> list[str]:
