@@ -65,6 +65,7 @@ def study(folder: Path) -> Path:
         "sft": {"gate": GATE},
         "grpo": {"arms": {"task": {}, "carl": {}}},
         "figures": {
+            "alignment": {"resamples": 200, "level": 0.95},
             "arms": {"resamples": 200, "level": 0.95, "reference": "task"},
             "phi_trajectories": {"tokens": 4, "smooth": 3},
             "sft_phases": {"smooth": 3},
@@ -106,5 +107,17 @@ def scores(strict: Mapping[tuple[str, int], Sequence[float]], **columns: Any) ->
         for (arm, seed), values in strict.items()
         for n, value in enumerate(values)
         for mode, sample in (("greedy", 0), ("sampled", 0), ("sampled", 1))
+    ]
+    return pd.DataFrame(rows)
+
+
+def compat_scores(strict: Mapping[tuple[str, int], Sequence[float]]) -> pd.DataFrame:
+    """Greedy completions, two items to a unit: the aligned score follows accuracy, the reference file's is constant."""
+    rows = [
+        {"arm": arm, "seed": seed, "id": f"i{n}", "unit": f"u{n // 2}", "text": "the same", "strict": value}
+        | {f"carl_{name}": 0.7 + 0.2 * value for name in ("aligned", "both", "prompted", "shifted")}
+        | {"carl_compat": 0.59}
+        for (arm, seed), values in strict.items()
+        for n, value in enumerate(values)
     ]
     return pd.DataFrame(rows)

@@ -193,9 +193,9 @@ def test_texts_are_cut_at_512_tokens_and_scored_from_5_characters() -> None:
         lengths.append(len(ids))
         return certain_of_next(ids)
 
-    scores = compat.text_rewards(["abcd", " abcd ", "abcde", "x" * 513], _encode, forward)
-    assert lengths == [5, 512]
-    assert scores[:2] == [0.0, 0.0] and scores[2] == 0.6
+    scores = compat.text_rewards(["abcd", " " * 6, "abcde", " abcd ", "x" * 513], _encode, forward)
+    assert lengths == [5, 6, 512], "white space around a text counts among its characters"
+    assert scores[:4] == [0.0, 0.0, 0.6, 0.6]
 
 
 def test_a_log_without_entropy_leaves_the_peak() -> None:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from coherence.core import compat, order_parameter
+from coherence.core import compat
+from coherence.core.backends import oracle
 from coherence.core.order_parameter import completion_logits, phi_from_entropy, token_statistics
 
 Array = npt.NDArray[Any]
@@ -142,7 +143,7 @@ def test_leading_axes_and_strides_do_not_matter(leading: tuple[int, ...], monkey
     rng = np.random.default_rng(0)
     logits, ids = rng.standard_normal((*leading, 8)), rng.integers(0, 8, leading)
     whole = token_statistics(logits, ids)
-    monkeypatch.setattr(order_parameter, "HOST_CHUNK", 8)
+    monkeypatch.setattr(oracle, "CHUNK", 8)
     strided = token_statistics(np.repeat(logits, 2, axis=-2)[..., ::2, :], ids)
     assert whole.phi.shape == strided.phi.shape == leading
     for name in ("logp", "entropy", "phi"):
@@ -156,16 +157,16 @@ def test_leading_axes_and_strides_do_not_matter(leading: tuple[int, ...], monkey
 
 def test_logits_are_read_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
-    moments = order_parameter._numpy_moments
+    moments = oracle._moments
 
-    def spy(logits_RV: Array, ids_R: Array) -> tuple[Array, Array]:
+    def spy(logits_RV: Array, temperature: float) -> Any:
         seen.append(logits_RV.shape)
-        return moments(logits_RV, ids_R)
+        return moments(logits_RV, temperature)
 
-    monkeypatch.setattr(order_parameter, "_numpy_moments", spy)
-    monkeypatch.setattr(order_parameter, "HOST_CHUNK", 20)
+    monkeypatch.setattr(oracle, "_moments", spy)
+    monkeypatch.setattr(oracle, "CHUNK", 20)
     token_statistics(np.zeros((2, 5, 8)), np.zeros((2, 5), dtype=int), vocab_size=7)
-    assert seen == [(2, 7)] * 5
+    assert seen == [(2, 7)] * 5  # a view: neither the padding nor the batch axis is copied away
     seen.clear()
     token_statistics(np.zeros((3, 30)), np.zeros(3, dtype=int))
     assert seen == [(1, 30)] * 3

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coherence.core import order_parameter
+from coherence.core.backends import eager
 from coherence.core.order_parameter import completion_logits, phi_from_entropy, token_statistics
 
 torch = pytest.importorskip("torch")
@@ -75,7 +75,7 @@ def test_chunks_and_strides_do_not_matter(chunk: int, monkeypatch: pytest.Monkey
     aligned = completion_logits(logits_BTV, 2)
     assert not aligned.is_contiguous()
     whole = token_statistics(aligned.clone(), ids_BT)
-    monkeypatch.setattr(order_parameter, "HOST_CHUNK", chunk)
+    monkeypatch.setattr(eager, "HOST_CHUNK", chunk)
     pieces = token_statistics(aligned, ids_BT)
     assert pieces.phi.shape == (3, 5)
     torch.testing.assert_close(pieces.phi, whole.phi, rtol=0, atol=1e-6)
@@ -96,7 +96,7 @@ def test_mistakes_are_named() -> None:
         token_statistics(logits_TV, torch.tensor([0, 7]))
     with pytest.raises(ValueError, match="undefined for vocab_size 1"):
         token_statistics(torch.zeros(2, 1), torch.tensor([0, 0]))
-    with pytest.raises(ValueError, match="both NumPy arrays or both torch tensors"):
+    with pytest.raises(ValueError, match="all NumPy arrays or all torch tensors"):
         token_statistics(logits_TV, np.array([0, 1]))
     with pytest.raises(ValueError, match="floating point"):
         token_statistics(torch.zeros(2, 4, dtype=torch.long), torch.tensor([0, 0]))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from workflow.working_copy import Clone, copy_repository
 
-STAGES = {"base", "data", "sft", "start", "grpo", "generate", "evaluate"}
-GRPO_ON = {"start": 1, "grpo": 2, "generate": 2, "evaluate": 1}
+STAGES = {"base", "data", "sft", "start", "grpo", "generate", "evaluate", "compat"}
+GRPO_ON = {"start": 1, "grpo": 2, "generate": 2, "evaluate": 1, "compat": 1}
 """The reward mathematics: two arms and their generations; the SFT checkpoint's own generations stay."""
-SFT_ON = {"sft": 1, "start": 1, "grpo": 2, "generate": 3, "evaluate": 1}
+SFT_ON = {"sft": 1, "start": 1, "grpo": 2, "generate": 3, "evaluate": 1, "compat": 1}
 
 
 def stages(planned: Counter[str]) -> dict[str, int]:
@@ -105,13 +105,13 @@ def test_a_figures_own_option_reruns_that_figure(clone: Clone) -> None:
 def test_an_added_seed_runs_the_new_cells_and_what_pools_them(clone: Clone) -> None:
     clone.edit("config/tiny.yaml", lambda s: s.replace("seeds: [0]", "seeds: [0, 1]"))
     planned = clone.planned()
-    assert stages(planned) == {"sft": 1, "start": 1, "grpo": 2, "generate": 3, "evaluate": 1}
+    assert stages(planned) == SFT_ON
     assert "constants" not in figures(planned)
 
 
 def test_an_added_arm_runs_its_own_cells(clone: Clone) -> None:
     clone.edit("config/tiny.yaml", lambda s: s.replace("arms: {task+carl: null}", "arms: {}"))
-    assert stages(clone.planned()) == {"grpo": 1, "generate": 1, "evaluate": 1}
+    assert stages(clone.planned()) == {"grpo": 1, "generate": 1, "evaluate": 1, "compat": 1}
 
 
 def test_one_target_builds_only_what_it_needs(clone: Clone) -> None:
@@ -180,7 +180,7 @@ def test_a_flipped_byte_and_a_changed_setting_are_named_and_rebuilt(built: Clone
     assert "evaluate.samples 1 -> 2" in said.stdout
 
     other.python("scripts/verify.py", "--configfile", "config/tiny.yaml", "--adopt")
-    assert stages(other.planned()) == {"grpo": 1, "generate": 3, "evaluate": 1}
+    assert stages(other.planned()) == {"grpo": 1, "generate": 3, "evaluate": 1, "compat": 1}
 
 
 def test_a_bad_config_is_one_line_and_exit_code_2(built: Clone, tmp_path: Path) -> None:

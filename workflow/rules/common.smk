@@ -78,11 +78,17 @@ def settings(stage, **fixed):
 CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *sorted(STUDY.arms)], seed=STUDY.seeds)
 
 
-def checkpoint(wildcards):
+def run_of(checkpoint):
     """The run whose model is evaluated; `sft` stands among the arms as the start of them all."""
-    return (
-        f"{R}/sft/seed{wildcards.seed}" if wildcards.arm == "sft" else f"{R}/grpo/{wildcards.arm}/seed{wildcards.seed}"
-    )
+    return checkpoint if checkpoint.startswith("sft/") else f"grpo/{checkpoint}"
+
+
+def checkpoint(wildcards):
+    """The folder of that run."""
+    return f"{R}/{run_of(f'{wildcards.arm}/seed{wildcards.seed}')}"
+
+
+CHECKPOINT_RUNS = list(map(run_of, CHECKPOINTS))
 
 
 wildcard_constraints:

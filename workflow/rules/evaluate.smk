@@ -55,3 +55,37 @@ rule evaluate:
     shell:
         "python scripts/evaluate_model.py --config {params.study} --data {params.data}"
         " --generations {params.generations} --out {params.out} 2> {log}"
+
+
+rule compat:
+    input:
+        data=f"{R}/data/manifest.json",
+        scores=f"{R}/scores/manifest.json",
+        models=expand(f"{R}/{{run}}/manifest.json", run=CHECKPOINT_RUNS),
+        generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=CHECKPOINTS),
+    output:
+        f"{R}/compat/manifest.json",
+    log:
+        f"logs/{STUDY.name}/compat.log",
+    benchmark:
+        f"logs/{STUDY.name}/compat.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        **MODEL_RESOURCES,
+        mem_mb=2500,
+        runtime=60,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("compat"),
+        code=identity("scripts/score_compat.py"),
+        data=subpath(input.data, parent=True),
+        scores=subpath(input.scores, parent=True),
+        models=expand(f"{R}/{{run}}", run=CHECKPOINT_RUNS),
+        generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=CHECKPOINTS),
+        out=subpath(output[0], parent=True),
+    message:
+        "compat: score the stored completions as the reference file did (log: {log})"
+    shell:
+        "python scripts/score_compat.py --config {params.study} --data {params.data} --scores {params.scores}"
+        " --models {params.models} --generations {params.generations} --out {params.out} 2> {log}"

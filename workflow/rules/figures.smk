@@ -1,8 +1,35 @@
 # Every figure and table is one target: figs/<study>/NAME.png, .svg, .md, .csv, .tex; its data beside it as NAME.parquet.
-FIGURES = ["arms", "constants", "phase_table", "phi_trajectories", "sft_phases"]
+FIGURES = ["alignment", "arms", "constants", "phase_table", "phi_trajectories", "sft_phases"]
 
 SFT_RUNS = expand("sft/seed{seed}", seed=STUDY.seeds)
 GRPO_RUNS = expand("grpo/{arm}/seed{seed}", arm=STUDY.arms, seed=STUDY.seeds)
+
+
+rule alignment:
+    input:
+        compat=f"{R}/compat/manifest.json",
+    output:
+        multiext(f"{F}/alignment.", "png", "svg", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/alignment.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/alignment.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="alignment"),
+        code=identity("scripts/draw_alignment.py"),
+        compat=subpath(input.compat, parent=True),
+        out=subpath(output[0], strip_suffix=".png"),
+    message:
+        "figure: the reference file's scoring beside the aligned one (log: {log})"
+    shell:
+        "python scripts/draw_alignment.py --config {params.study} --compat {params.compat} --out {params.out} 2> {log}"
 
 
 rule arms:

@@ -35,3 +35,8 @@ def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
         "arms": sorted(study["grpo"]["arms"]),
         "seeds": study["seeds"],
     }
+
+
+def compat_settings(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the scores by the reference file's conventions: the device, and which checkpoints are pooled."""
+    return {"compute": study["compute"], "arms": sorted(study["grpo"]["arms"]), "seeds": study["seeds"]}

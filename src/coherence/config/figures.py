@@ -17,6 +17,15 @@ def _odd(value: int) -> int:
 Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 
 
+class Alignment(Strict):
+    """The reference file's scoring beside the aligned one."""
+
+    resamples: int = Field(ge=100)
+    """Bootstrap resamples over seeds and units of prompts."""
+    level: float = Field(gt=0.5, lt=1)
+    """Of the bootstrap intervals."""
+
+
 class Arms(Strict):
     """Arms on the held-out split."""
 
@@ -47,12 +56,13 @@ class SftPhases(Strict):
 class Figures(Strict):
     """Options of the figures and tables."""
 
+    alignment: Alignment
     arms: Arms
     phi_trajectories: PhiTrajectories
     sft_phases: SftPhases
 
 
-NAMES = ("arms", "constants", "phase_table", "phi_trajectories", "sft_phases")
+NAMES = ("alignment", "arms", "constants", "phase_table", "phi_trajectories", "sft_phases")
 """Every figure and table of a study."""
 
 
@@ -62,7 +72,7 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     if name == "constants":
         return {"figure": options}
     cells = {"seeds": study["seeds"]}
-    if name in ("arms", "phi_trajectories"):
+    if name in ("alignment", "arms", "phi_trajectories"):
         cells["arms"] = sorted(study["grpo"]["arms"])
     else:
         cells["gate"] = study["sft"]["gate"]

@@ -1,4 +1,4 @@
-"""The reference file's own conventions, to reproduce its numbers. Nothing else in the project may use them.
+"""The reference file's own conventions, to reproduce its numbers: no reward, gate or evaluation may use them.
 
 Legend: T tokens, V vocabulary. What differs from `order_parameter` and `composite`: an epsilon inside the
 log, ln V of the whole array width, Python's max/min as clamps (NaN becomes 1), ids used as indices unchecked,
@@ -167,15 +167,22 @@ def text_rewards(
     encode: text -> ids; forward: ids [T] -> logits [T, V]. Under 5 characters the reward is 0, which is below
     any scored text. Raises IndexError for an empty chat.
     """
-    return [_text_reward(_text(completion), encode, forward) for completion in completions]
+    return [text_reward(_text(completion), encode, forward)[0] for completion in completions]
 
 
 def _text(completion: str | Sequence[Mapping[str, str]]) -> str:
     return completion if isinstance(completion, str) else completion[-1]["content"]
 
 
-def _text_reward(text: str, encode: Callable[[str], Sequence[int]], forward: Callable[[Sequence[int]], Array]) -> float:
-    if len(text.strip()) < SHORTEST_TEXT:
-        return 0.0
+def text_reward(
+    text: str, encode: Callable[[str], Sequence[int]], forward: Callable[[Sequence[int]], Array]
+) -> tuple[float, dict[str, float]]:
+    """The reward of one text, to four decimals, and its components; 0 and none for one that is not scored.
+
+    Not scored are texts of nothing but white space, and of fewer than 5 characters, white space among them.
+    """
+    if not text.strip() or len(text) < SHORTEST_TEXT:
+        return 0.0, {}
     ids = list(encode(text))[:TEXT_TOKENS]
-    return round(carl_reward(forward(ids), np.asarray(ids))[0], 4)
+    reward, components = carl_reward(forward(ids), np.asarray(ids))
+    return round(reward, 4), components

@@ -3,18 +3,18 @@
 Legend: B completions, T padded token positions. R = 0.5 multiscale + 0.3 cloud + 0.2 discontinuity.
 Positions at or beyond a completion's length have no influence, whatever they hold. A completion that is
 empty, or has a token that is not finite, has no score: NaN everywhere and valid False, never 0 or a constant.
+Arrays give float64 arrays. Tensors give tensors on their device, float64 for float64, else float32; inside it is
+float64 wherever the device has it. One text serves both: `xp` is the module numpy or torch.
 """
 
 from dataclasses import dataclass, fields
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from coherence.core.backends.choose import is_tensor
 from coherence.core.constants import DEFECT_THRESHOLD
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Lengths = npt.NDArray[np.int64]
 
 JUMP = float(DEFECT_THRESHOLD)
 LARGEST_SCALE = 15  # blocks of up to 2^15 tokens
@@ -41,136 +41,171 @@ class CompositeWeights:
 class Composite:
     """Per completion, shape [B]: the reward, its three terms, mean and population std of Phi, validity."""
 
-    reward: Array
-    multiscale: Array
-    cloud_quality: Array
-    discontinuity: Array
-    phi_mean: Array
-    phi_std: Array
-    valid: Mask
+    reward: Any
+    multiscale: Any
+    cloud_quality: Any
+    discontinuity: Any
+    phi_mean: Any
+    phi_std: Any
+    valid: Any
 
 
-def carl_composite(
-    logp_BT: npt.ArrayLike,
-    phi_BT: npt.ArrayLike,
-    lengths_B: npt.ArrayLike,
-    weights: CompositeWeights | None = None,
-) -> Composite:
+class _Batch(NamedTuple):
+    """Phi and ln P [B, T], 0 where they are not to count; lengths [B] and the positions inside them; who is scored."""
+
+    xp: ModuleType
+    phi: Any
+    logp: Any
+    lengths: Any
+    inside: Any
+    valid: Any
+    dtype: Any
+
+
+def carl_composite(logp_BT: Any, phi_BT: Any, lengths_B: Any, weights: CompositeWeights | None = None) -> Composite:
     """CARL composite of each completion from ln P and Phi of its tokens [B, T] and its length [B].
 
     Published weights unless given. Raises ValueError for shapes that do not match, lengths outside 0..T, or a
     log-probability above 0 (two swapped arguments look like that). Phi in [0, 1] is the caller's to ensure.
     """
-    logp, phi, lengths, valid = _prepare_pair(logp_BT, phi_BT, lengths_B)
-    w = weights or CompositeWeights()
-    multiscale, cloud = _multiscale(phi, lengths), _cloud(logp, phi, lengths)
-    discontinuity = _discontinuity(phi, lengths)
-    reward = w.multiscale * multiscale + w.cloud_quality * cloud + w.discontinuity * discontinuity
-    phi_mean, phi_std = _moments(phi, lengths)
-    nan = np.where(valid, 0.0, np.nan)  # added: leaves a score as it is, or leaves none
-    terms = multiscale + nan, cloud + nan, discontinuity + nan
-    return Composite(reward + nan, *terms, phi_mean + nan, phi_std + nan, valid)
+    batch, w = _prepare(phi_BT, lengths_B, logp_BT), weights or CompositeWeights()
+    terms = _multiscale(batch), _cloud(batch), _discontinuity(batch)
+    reward = w.multiscale * terms[0] + w.cloud_quality * terms[1] + w.discontinuity * terms[2]
+    scores = (_scores(batch, values) for values in (reward, *terms, *_moments(batch)))
+    return Composite(*scores, batch.valid)  # type: ignore[call-arg, unused-ignore]
 
 
-def multiscale_coherence(phi_BT: npt.ArrayLike, lengths_B: npt.ArrayLike) -> Array:
+def multiscale_coherence(phi_BT: Any, lengths_B: Any) -> Any:
     """sum_j 2^(j/2) C_j / sum_j 2^(j/2), C_j = 1 - mean population std of Phi in blocks of 2^j tokens.
 
     Phi [B, T], lengths [B] -> [B]. Tokens after the last whole block do not count (as published); one token
     alone gives 0.5. NaN for an empty completion or one with a Phi that is not finite.
     """
-    phi, lengths, valid = _prepare(phi_BT, lengths_B)
-    return _flag(_multiscale(phi, lengths), valid)
+    batch = _prepare(phi_BT, lengths_B)
+    return _scores(batch, _multiscale(batch))
 
 
-def cloud_quality(logp_BT: npt.ArrayLike, phi_BT: npt.ArrayLike, lengths_B: npt.ArrayLike) -> Array:
+def cloud_quality(logp_BT: Any, phi_BT: Any, lengths_B: Any) -> Any:
     """Mean over a completion's tokens of P(token) Phi. ln P, Phi [B, T], lengths [B] -> [B].
 
     NaN for an empty completion or one with a token that is not finite. Raises ValueError as `carl_composite`.
     """
-    logp, phi, lengths, valid = _prepare_pair(logp_BT, phi_BT, lengths_B)
-    return _flag(_cloud(logp, phi, lengths), valid)
+    batch = _prepare(phi_BT, lengths_B, logp_BT)
+    return _scores(batch, _cloud(batch))
 
 
-def discontinuity_score(phi_BT: npt.ArrayLike, lengths_B: npt.ArrayLike) -> Array:
+def discontinuity_score(phi_BT: Any, lengths_B: Any) -> Any:
     """Mean score of the jumps |Phi_{t+1} - Phi_t| > 0.03; 0.5 without one. Phi [B, T], lengths [B] -> [B].
 
     Up: 0.8 from below 0.5, else 0.3. Down: 0.2 from above 0.7, else 0.5. NaN for an empty completion or one
     with a Phi that is not finite.
     """
-    phi, lengths, valid = _prepare(phi_BT, lengths_B)
-    return _flag(_discontinuity(phi, lengths), valid)
+    batch = _prepare(phi_BT, lengths_B)
+    return _scores(batch, _discontinuity(batch))
 
 
-def _prepare(values_BT: npt.ArrayLike, lengths_B: npt.ArrayLike) -> tuple[Array, Lengths, Mask]:
-    """Float64 copy with 0 beyond each length and where not finite; lengths; who can be scored."""
-    values, lengths = np.asarray(values_BT, dtype=np.float64), np.asarray(lengths_B)
-    if values.ndim != 2 or lengths.shape != values.shape[:1]:
-        raise ValueError(f"expected values [B, T] and lengths [B], got {values.shape} and {lengths.shape}")
-    if lengths.size and not np.issubdtype(lengths.dtype, np.integer):
-        raise ValueError(f"lengths must be integers, got {lengths.dtype}")
-    lengths = lengths.astype(np.int64)
-    if ((lengths < 0) | (lengths > values.shape[1])).any():
-        raise ValueError(f"lengths must lie in 0..{values.shape[1]}, got {lengths.min()}..{lengths.max()}")
-    inside, finite = _inside(values, lengths), np.isfinite(values)
-    valid = (lengths > 0) & (finite | ~inside).all(axis=1)
-    return np.where(inside & finite, values, 0.0), lengths, valid
-
-
-def _prepare_pair(
-    logp_BT: npt.ArrayLike, phi_BT: npt.ArrayLike, lengths_B: npt.ArrayLike
-) -> tuple[Array, Array, Lengths, Mask]:
-    phi, lengths, valid = _prepare(phi_BT, lengths_B)
-    logp, _, scored = _prepare(logp_BT, lengths_B)
+def _prepare(phi_BT: Any, lengths_B: Any, logp_BT: Any = None) -> _Batch:
+    if logp_BT is not None and is_tensor(phi_BT) != is_tensor(logp_BT):
+        raise ValueError("logp and phi must be both arrays or both tensors")
+    xp, phi, dtype = _values(phi_BT)
+    lengths = _lengths(xp, lengths_B, phi)
+    inside = xp.arange(phi.shape[1], device=phi.device) < lengths[:, None]
+    phi, valid = _clean(xp, phi, inside)
+    valid = valid & (lengths > 0)
+    if logp_BT is None:
+        return _Batch(xp, phi, None, lengths, inside, valid, dtype)
+    _, logp, _ = _values(logp_BT)
     if logp.shape != phi.shape:
-        raise ValueError(f"logp and phi must have one shape [B, T], got {logp.shape} and {phi.shape}")
+        raise ValueError(f"logp and phi must have one shape [B, T], got {tuple(logp.shape)} and {tuple(phi.shape)}")
+    logp, scored = _clean(xp, logp, inside)
     if (logp > LOGP_SLACK).any():
-        b, t = np.argwhere(logp > LOGP_SLACK)[0]
-        raise ValueError(f"logp[{b}, {t}] = {logp[b, t]:.4g} is above 0: not a log-probability")
-    return logp, phi, lengths, valid & scored
+        b, t = (int(i) for i in xp.argwhere(logp > LOGP_SLACK)[0])
+        raise ValueError(f"logp[{b}, {t}] = {float(logp[b, t]):.4g} is above 0: not a log-probability")
+    return _Batch(xp, phi, logp, lengths, inside, valid & scored, dtype)
 
 
-def _inside(values_BT: Array, lengths_B: Lengths) -> Mask:
-    mask: Mask = np.arange(values_BT.shape[1]) < lengths_B[:, None]
-    return mask
+def _values(values: Any) -> tuple[ModuleType, Any, Any]:
+    """The module, the values in float64 (float32 on a device without it), and the dtype that scores shall have."""
+    if not is_tensor(values):
+        return np, np.asarray(values, dtype=np.float64), np.float64
+    import torch
+
+    fine = torch.float32 if values.device.type == "mps" else torch.float64
+    return torch, values.detach().to(fine), torch.float64 if values.dtype == torch.float64 else torch.float32
 
 
-def _flag(values_B: Array, valid_B: Mask) -> Array:
-    return np.where(valid_B, values_B, np.nan)
+def _lengths(xp: ModuleType, lengths_B: Any, values: Any) -> Any:
+    lengths = xp.asarray(lengths_B, device=values.device)
+    if values.ndim != 2 or lengths.shape != values.shape[:1]:
+        shapes = f"{tuple(values.shape)} and {tuple(lengths.shape)}"
+        raise ValueError(f"expected values [B, T] and lengths [B], got {shapes}")
+    if len(lengths) and "int" not in str(lengths.dtype):
+        raise ValueError(f"lengths must be integers, got {lengths.dtype}")
+    lengths = xp.asarray(lengths, dtype=xp.int64)
+    if ((lengths < 0) | (lengths > values.shape[1])).any():
+        found = f"{int(lengths.min())}..{int(lengths.max())}"
+        raise ValueError(f"lengths must lie in 0..{values.shape[1]}, got {found}")
+    return lengths
 
 
-def _multiscale(phi_BT: Array, lengths_B: Lengths) -> Array:
-    """Dyadic merge: two neighbouring blocks of n = 2^(j-1) tokens with means a, b and squared deviations M, N
-    become one with mean (a+b)/2 and M + N + (a-b)^2 n/2. O(T) per completion, no cancellation."""
-    mean, deviation = phi_BT, np.zeros_like(phi_BT)
-    total = weight = (lengths_B > 0).astype(np.float64)  # scale 0: single tokens, std 0, coherence 1
-    for j in range(1, min(phi_BT.shape[1].bit_length() - 1, LARGEST_SCALE) + 1):
-        pairs = mean.shape[1] // 2 * 2
-        a, b = mean[:, 0:pairs:2], mean[:, 1:pairs:2]
-        deviation = deviation[:, 0:pairs:2] + deviation[:, 1:pairs:2] + (a - b) ** 2 * 2.0 ** (j - 2)
-        mean = (a + b) / 2
-        blocks = lengths_B >> j  # whole blocks of a completion; the later ones reach beyond its length
-        spread = np.where(_inside(mean, blocks), np.sqrt(deviation * 0.5**j), 0.0).sum(axis=1)
-        share = 2.0 ** (j / 2) * (blocks > 0)
-        total = total + share * np.clip(1.0 - spread / np.maximum(blocks, 1), 0.0, 1.0)
-        weight = weight + share
-    return np.where(lengths_B < 2, UNDECIDED, total / np.maximum(weight, 1.0))
+def _clean(xp: ModuleType, values_BT: Any, inside_BT: Any) -> tuple[Any, Any]:
+    """The values with 0 where they are to have no influence, and whether all inside the length are finite."""
+    counts = inside_BT & xp.isfinite(values_BT)
+    return xp.where(counts, values_BT, 0.0), (counts == inside_BT).all(axis=1)
 
 
-def _cloud(logp_BT: Array, phi_BT: Array, lengths_B: Lengths) -> Array:
-    total: Array = (np.exp(logp_BT) * phi_BT).sum(axis=1)  # Phi is 0 beyond the length
-    return total / np.maximum(lengths_B, 1)
+def _scores(batch: _Batch, values_B: Any) -> Any:
+    return batch.xp.asarray(batch.xp.where(batch.valid, values_B, batch.xp.nan), dtype=batch.dtype)
 
 
-def _discontinuity(phi_BT: Array, lengths_B: Lengths) -> Array:
-    before, jump = phi_BT[:, :-1], np.diff(phi_BT, axis=1)
-    event = (np.abs(jump) > JUMP) & _inside(jump, lengths_B - 1)
-    score = np.where(jump > 0, np.where(before < 0.5, 0.8, 0.3), np.where(before > 0.7, 0.2, 0.5))
-    events = event.sum(axis=1)
-    return np.where(events > 0, (score * event).sum(axis=1) / np.maximum(events, 1), UNDECIDED)
+def _multiscale(batch: _Batch) -> Any:
+    xp, lengths = batch.xp, batch.lengths
+    scales = xp.arange(1, min(batch.phi.shape[1].bit_length() - 1, LARGEST_SCALE) + 1, device=lengths.device)
+    blocks = lengths[:, None] >> scales  # whole blocks of each completion at each scale
+    coherence = xp.clip(1.0 - _spreads(batch, blocks) / xp.clip(blocks, 1, None), 0.0, 1.0)
+    share = xp.asarray(blocks > 0, dtype=coherence.dtype) * 2.0 ** xp.asarray(scales / 2, dtype=coherence.dtype)
+    score = (1.0 + (share * coherence).sum(axis=1)) / (1.0 + share.sum(axis=1))  # 1: single tokens have no spread
+    return xp.where(lengths < 2, UNDECIDED, score)
 
 
-def _moments(phi_BT: Array, lengths_B: Lengths) -> tuple[Array, Array]:
-    count = np.maximum(lengths_B, 1)
-    mean: Array = phi_BT.sum(axis=1) / count
-    squares: Array = (np.where(_inside(phi_BT, lengths_B), phi_BT - mean[:, None], 0.0) ** 2).sum(axis=1)
-    return mean, np.sqrt(squares / count)
+def _spreads(batch: _Batch, blocks_BJ: Any) -> Any:
+    """Sum over a completion's whole blocks of 2^j tokens of Phi's population std, for j = 1 .. J: [B, J].
+
+    Dyadic merge: two neighbours of n = 2^(j-1) tokens with means a, b and squared deviations M, N become one with
+    mean (a+b)/2 and M + N + (a-b)^2 n/2. O(T), no cancellation. Beyond a completion's end Phi is constantly 0, so
+    the only block to leave out is the one that its end lies in."""
+    xp, mean = batch.xp, batch.phi
+    deviation, rows = xp.zeros_like(mean), xp.arange(len(mean), device=mean.device)
+    spreads = xp.zeros_like(blocks_BJ, dtype=mean.dtype)
+    for j in range(1, blocks_BJ.shape[1] + 1):
+        count = mean.shape[1] // 2
+        a, b = mean[:, 0 : 2 * count : 2], mean[:, 1 : 2 * count : 2]
+        deviation = (a - b) ** 2 * 2.0 ** (j - 2) + deviation[:, 0 : 2 * count : 2] + deviation[:, 1 : 2 * count : 2]
+        mean = (a + b) * 0.5
+        std, whole = xp.sqrt(deviation * 0.5**j), blocks_BJ[:, j - 1]
+        cut = rows, xp.clip(whole, None, count - 1)
+        std[cut] = xp.where(whole < count, 0.0, std[cut])
+        spreads[:, j - 1] = std.sum(axis=1)
+    return spreads
+
+
+def _cloud(batch: _Batch) -> Any:
+    total = (batch.xp.exp(batch.logp) * batch.phi).sum(axis=1)  # Phi is 0 beyond the length
+    return total / batch.xp.clip(batch.lengths, 1, None)
+
+
+def _discontinuity(batch: _Batch) -> Any:
+    xp, before = batch.xp, batch.phi[:, :-1]
+    jump, inside = batch.phi[:, 1:] - before, batch.inside[:, 1:]
+    up, down = (jump > JUMP) & inside, (jump < -JUMP) & inside
+    kinds = up & (before < 0.5), up & (before >= 0.5), down & (before > 0.7), down & (before <= 0.7)
+    counts = [kind.sum(axis=1, dtype=before.dtype) for kind in kinds]
+    total = 0.8 * counts[0] + 0.3 * counts[1] + 0.2 * counts[2] + 0.5 * counts[3]
+    return xp.where(sum(counts) > 0, total / xp.clip(sum(counts), 1.0, None), UNDECIDED)
+
+
+def _moments(batch: _Batch) -> tuple[Any, Any]:
+    xp, phi, count = batch.xp, batch.phi, batch.xp.clip(batch.lengths, 1, None)
+    mean = phi.sum(axis=1) / count
+    squares = (xp.where(batch.inside, phi - mean[:, None], 0.0) ** 2).sum(axis=1)
+    return mean, xp.sqrt(squares / count)

@@ -1,16 +1,14 @@
-"""One truth for Phi: log-probability, entropy and order parameter of every token, from logits.
+"""One truth for Phi: log-probability, entropy and order parameter of every token, from logits or hidden states.
 
-Legend: B batch, T tokens, V vocabulary, R rows of one chunk; `...` stands for any leading axes.
-With x a row of logits, m its maximum and d = x - m: s = sum e^d, t = sum d e^d, H = ln s - t/s. Both terms
-are >= 0, so nothing cancels, no epsilon is needed, and an offset of the logits changes nothing.
-NumPy computes in float64 (the oracle); torch in float32 (float64 for float64), on the device of the logits.
+Legend: B batch, T tokens, V vocabulary, D width of a hidden state; `...` stands for any leading axes.
+The formula is in `backends.moments`: shifted sums, in which nothing cancels and no epsilon is needed.
+NumPy computes in float64 (the oracle); torch in float32 (float64 for float64), on the device it is given.
 This file does not import torch: a program without tensors needs none.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -18,54 +16,125 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from coherence.core.backends import oracle
+from coherence.core.backends.choose import is_tensor, moments_function
+from coherence.core.backends.moments import Moments
+
 if TYPE_CHECKING:
     import torch
 
 A = TypeVar("A")  # a NumPy array or a torch tensor
 ArrayN = npt.NDArray[Any]
-Moments = Callable[[Any, Any], tuple[Any, Any]]  # logits [R, V], ids [R] -> logp [R], entropy [R]
-
-HOST_CHUNK = 2**18  # logits in flight; rows ~ 262144 / V keep the temporaries inside a core's cache
-DEVICE_CHUNK = 2**24  # an accelerator starves on a row at a time; 64 MiB of float32 per temporary
-FLOOR_64, FLOOR_32 = -750.0, -120.0  # e^floor is exactly 0 there, and 0 * floor is 0 where 0 * -inf is NaN
 
 
 @dataclass(frozen=True)
 class TokenStatistics(Generic[A]):
     """Per token, shape [..., T]: ln P(token), entropy H (nats), Phi = 1 - H/ln V, and whether there is one.
 
-    A row whose logits hold NaN or +inf, or nothing but -inf, has valid False and NaN in the other three. A
-    valid row has logp -inf for a token that it masks itself.
+    `tempered_logp` is ln P(token) at the temperature asked for; the other three are at temperature 1, always.
+    A row whose logits hold NaN or +inf, or nothing but -inf, has valid False and NaN in all four. A valid
+    row has logp -inf for a token that it masks itself.
     """
 
     logp: A
     entropy: A
     phi: A
     valid: A
+    tempered_logp: A
 
 
 @overload
 def token_statistics(
-    logits: ArrayN, token_ids: ArrayN, *, vocab_size: int | None = None
+    logits: ArrayN,
+    token_ids: ArrayN,
+    *,
+    vocab_size: int | None = None,
+    temperature: float = 1.0,
+    backend: str | None = None,
 ) -> TokenStatistics[ArrayN]: ...
 @overload
 def token_statistics(
-    logits: torch.Tensor, token_ids: torch.Tensor, *, vocab_size: int | None = None
+    logits: torch.Tensor,
+    token_ids: torch.Tensor,
+    *,
+    vocab_size: int | None = None,
+    temperature: float = 1.0,
+    backend: str | None = None,
 ) -> TokenStatistics[torch.Tensor]: ...
 def token_statistics(
-    logits: ArrayN | torch.Tensor, token_ids: ArrayN | torch.Tensor, *, vocab_size: int | None = None
-) -> TokenStatistics[ArrayN] | TokenStatistics[torch.Tensor]:
+    logits: Any,
+    token_ids: Any,
+    *,
+    vocab_size: int | None = None,
+    temperature: float = 1.0,
+    backend: str | None = None,
+) -> Any:
     """Phi_t = 1 - H(P_t)/ln V of the logits [..., T, V] that *predict* token_ids [..., T].
 
     vocab_size: number of real tokens; columns beyond it (a padded head) enter neither softmax nor ln V.
-    Raises ValueError for shapes that do not match, fewer than 2 real tokens, or an id that is none of them.
-    No temperature, no gradient (tensors are detached), no shift: `completion_logits` aligns.
+    temperature: of `tempered_logp` alone. backend: numpy, eager, compiled or triton; None takes the fastest.
+    Raises ValueError for shapes that do not match, fewer than 2 real tokens, an id that is none of them.
+    No gradient (tensors are detached), no shift: `completion_logits` aligns.
     """
-    tensors = [_is_tensor(logits), _is_tensor(token_ids)]
-    if any(tensors) != all(tensors):
-        raise ValueError("logits and token_ids must be both NumPy arrays or both torch tensors")
-    statistics: Any = _torch_statistics if all(tensors) else _numpy_statistics
-    return statistics(logits, token_ids, vocab_size)  # type: ignore[no-any-return]
+    x, ids = _arrays(logits=logits, token_ids=token_ids)
+    _check_shapes("logits [..., T, V]", x, ids)
+    real = _check_vocabulary(int(x.shape[-1]), ids, vocab_size, temperature)
+    moments = moments_function(x, math.prod(x.shape), backend)(x[..., :real], temperature)
+    return _statistics(moments, _family(x).pick(x, ids), real, temperature)
+
+
+@overload
+def hidden_statistics(
+    hidden: ArrayN,
+    head_weight: ArrayN,
+    token_ids: ArrayN,
+    *,
+    bias: ArrayN | None = None,
+    vocab_size: int | None = None,
+    temperature: float = 1.0,
+    transform: Callable[[ArrayN], ArrayN] | None = None,
+    backend: str | None = None,
+) -> TokenStatistics[ArrayN]: ...
+@overload
+def hidden_statistics(
+    hidden: torch.Tensor,
+    head_weight: torch.Tensor,
+    token_ids: torch.Tensor,
+    *,
+    bias: torch.Tensor | None = None,
+    vocab_size: int | None = None,
+    temperature: float = 1.0,
+    transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    backend: str | None = None,
+) -> TokenStatistics[torch.Tensor]: ...
+def hidden_statistics(
+    hidden: Any,
+    head_weight: Any,
+    token_ids: Any,
+    *,
+    bias: Any = None,
+    vocab_size: int | None = None,
+    temperature: float = 1.0,
+    transform: Callable[[Any], Any] | None = None,
+    backend: str | None = None,
+) -> Any:
+    """`token_statistics` of the logits hidden [..., T, D] @ head_weight [V, D]^T + bias [V], never held at once.
+
+    Vocabulary tiles are multiplied in the dtype of `hidden` and merged exactly; head rows from vocab_size on
+    are not multiplied at all. transform: elementwise on each tile of logits (scale, softcap), may be in place.
+    Raises ValueError as `token_statistics`. No gradient.
+    """
+    extra = {} if bias is None else {"bias": bias}
+    h, ids, weight, *rest = _arrays(hidden=hidden, token_ids=token_ids, head_weight=head_weight, **extra)
+    _check_shapes("hidden [..., T, D]", h, ids)
+    _check_head(h, weight, *rest)
+    real = _check_vocabulary(int(weight.shape[0]), ids, vocab_size, temperature)
+    rows, flat = h.reshape(-1, h.shape[-1]), ids.reshape(-1)
+    compute = moments_function(rows, math.prod(ids.shape) * real, backend)
+    real_bias = rest[0][:real] if rest else None
+    moments, chosen = _family(h).project(rows, weight[:real], real_bias, flat, temperature, transform, compute)
+    shaped = Moments(*(part.reshape(ids.shape) for part in moments))
+    return _statistics(shaped, chosen.reshape(ids.shape), real, temperature)
 
 
 @overload
@@ -97,9 +166,19 @@ def completion_logits(logits: Any, prompt_length: int) -> Any:
     return logits[..., prompt_length - 1 : tokens - 1, :]
 
 
-def _is_tensor(array: object) -> bool:
-    torch_module = sys.modules.get("torch")  # nobody can hold a tensor before torch is imported
-    return torch_module is not None and isinstance(array, torch_module.Tensor)
+def _family(x: Any) -> Any:
+    """The module that holds `pick`, `project` and `finish` for this kind of array."""
+    if not is_tensor(x):
+        return oracle
+    from coherence.core.backends import tensors
+
+    return tensors
+
+
+def _statistics(moments: Moments, chosen: Any, real: int, temperature: float) -> TokenStatistics[Any]:
+    logp, entropy, tempered = _family(chosen).finish(moments, chosen, _log_vocab(real), temperature)
+    valid = entropy.isfinite() if is_tensor(entropy) else np.isfinite(entropy)
+    return TokenStatistics(logp, entropy, phi_from_entropy(entropy, real), valid, tempered)
 
 
 def _log_vocab(vocab_size: int) -> float:
@@ -108,92 +187,47 @@ def _log_vocab(vocab_size: int) -> float:
     return math.log(vocab_size)
 
 
-def _check(logits: Any, token_ids: Any, vocab_size: int | None) -> int:
+def _arrays(**given: Any) -> list[Any]:
+    """The arguments as arrays of one kind; tensors detached, on the device of the first."""
+    kinds = {is_tensor(array) for array in given.values()}
+    if len(kinds) > 1:
+        raise ValueError(f"{', '.join(given)} must be all NumPy arrays or all torch tensors")
+    for name, array in given.items():
+        if _is_integer(array) != (name == "token_ids"):
+            wanted = "integers" if name == "token_ids" else "floating point"
+            raise ValueError(f"{name} must be {wanted}, got {array.dtype}")
+    first = next(iter(given.values()))
+    if not is_tensor(first):
+        return [np.asarray(array) for array in given.values()]
+    return [tensor.detach().to(first.device) for tensor in given.values()]
+
+
+def _is_integer(array: Any) -> bool:
+    return not array.dtype.is_floating_point if is_tensor(array) else np.issubdtype(array.dtype, np.integer)
+
+
+def _check_shapes(what: str, x: Any, ids: Any) -> None:
+    if x.ndim < 2 or tuple(x.shape[:-1]) != tuple(ids.shape):
+        raise ValueError(f"{what} and token_ids [..., T] do not match: {tuple(x.shape)}, {tuple(ids.shape)}")
+
+
+def _check_head(hidden: Any, weight: Any, bias: Any = None) -> None:
+    if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
+        raise ValueError(f"head_weight [V, D] does not fit hidden {tuple(hidden.shape)}: {tuple(weight.shape)}")
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ValueError(f"bias must have shape [V] = [{weight.shape[0]}], got {tuple(bias.shape)}")
+
+
+def _check_vocabulary(width: int, ids: Any, vocab_size: int | None, temperature: float) -> int:
     """Number of real tokens; ValueError for what cannot be scored."""
-    if logits.ndim < 2 or tuple(logits.shape[:-1]) != tuple(token_ids.shape):
-        shapes = f"logits {tuple(logits.shape)}, token_ids {tuple(token_ids.shape)}"
-        raise ValueError(f"logits [..., T, V] and token_ids [..., T] do not match: {shapes}")
-    width = int(logits.shape[-1])
     real = width if vocab_size is None else vocab_size
     _log_vocab(real)
     if real > width:
         raise ValueError(f"vocab_size {real} exceeds the {width} columns of the logits")
-    _check_ids(token_ids, real)
-    return real
-
-
-def _check_ids(token_ids: Any, real: int) -> None:
-    bad = (token_ids < 0) | (token_ids >= real)
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be a positive number, got {temperature}")
+    bad = (ids < 0) | (ids >= real)
     if bool(bad.any()):
         where = tuple(int(i) for i in np.argwhere(np.array(bad.tolist()))[0])
-        raise ValueError(f"token_ids{list(where)} = {int(token_ids[where])} lies outside 0..{real - 1}")
-
-
-def _fill(logits: Any, ids: Any, out: tuple[Any, Any], moments: Moments, chunk: int) -> None:
-    """Writes logp and entropy into `out`, about `chunk` logits at a time, without copying the logits."""
-    if logits.ndim > 2:
-        for i in range(len(logits)):
-            _fill(logits[i], ids[i], (out[0][i], out[1][i]), moments, chunk)
-        return
-    rows = max(1, chunk // logits.shape[-1])
-    for first in range(0, len(logits), rows):
-        block = slice(first, first + rows)
-        out[0][block], out[1][block] = moments(logits[block], ids[block])
-
-
-def _numpy_statistics(logits: ArrayN, token_ids: ArrayN, vocab_size: int | None) -> TokenStatistics[ArrayN]:
-    x, ids = np.asarray(logits), np.asarray(token_ids)
-    if not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(f"token_ids must be integers, got {ids.dtype}")
-    real = _check(x, ids, vocab_size)
-    shape = ids.shape
-    if x.flags.c_contiguous or x.size <= HOST_CHUNK:
-        x, ids = x.reshape(-1, x.shape[-1]), ids.reshape(-1)
-    logp, entropy = np.empty(ids.shape), np.empty(ids.shape)
-    _fill(x, ids, (logp, entropy), lambda x_RV, ids_R: _numpy_moments(x_RV[:, :real], ids_R), HOST_CHUNK)
-    entropy = entropy.clip(0.0, _log_vocab(real)).reshape(shape)
-    return TokenStatistics(logp.reshape(shape), entropy, phi_from_entropy(entropy, real), np.isfinite(entropy))
-
-
-def _numpy_moments(x_RV: ArrayN, ids_R: ArrayN) -> tuple[ArrayN, ArrayN]:
-    x = x_RV.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf: the NaN that flags the row
-        top = x.max(axis=-1, keepdims=True)
-        d = np.maximum(x - top, FLOOR_64)
-        e = np.exp(d)
-        s = e.sum(axis=-1)
-        log_s, t = np.log(s), (d * e).sum(axis=-1)
-        logp = (np.take_along_axis(x, ids_R[:, None], axis=-1) - top)[:, 0] - log_s
-    return logp, log_s - t / s
-
-
-def _torch_statistics(
-    logits: torch.Tensor, token_ids: torch.Tensor, vocab_size: int | None
-) -> TokenStatistics[torch.Tensor]:
-    if not logits.is_floating_point() or token_ids.is_floating_point():
-        raise ValueError(f"logits must be floating point and token_ids integers: {logits.dtype}, {token_ids.dtype}")
-    real = _check(logits, token_ids, vocab_size)
-    x, ids, shape = logits.detach(), token_ids.to(logits.device).long(), token_ids.shape
-    chunk = HOST_CHUNK if x.device.type == "cpu" else DEVICE_CHUNK
-    if x.is_contiguous() or x.numel() <= chunk:
-        x, ids = x.reshape(-1, x.shape[-1]), ids.reshape(-1)
-    logp = _wide(x.new_empty(ids.shape))
-    entropy = logp.clone()
-    _fill(x, ids, (logp, entropy), lambda x_RV, ids_R: _torch_moments(x_RV[:, :real], ids_R), chunk)
-    entropy = entropy.clamp(0.0, _log_vocab(real)).reshape(shape)
-    return TokenStatistics(logp.reshape(shape), entropy, phi_from_entropy(entropy, real), entropy.isfinite())
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.element_size() == 8 else x.float()
-
-
-def _torch_moments(x_RV: torch.Tensor, ids_R: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    x = _wide(x_RV)
-    top = x.amax(dim=-1, keepdim=True)
-    d = (x - top).clamp_(min=FLOOR_64 if x.element_size() == 8 else FLOOR_32)
-    e = d.exp()
-    s = e.sum(dim=-1)
-    log_s, t = s.log(), d.mul_(e).sum(dim=-1)
-    logp = (x.gather(-1, ids_R[:, None]) - top).squeeze(-1) - log_s
-    return logp, log_s - t / s
+        raise ValueError(f"token_ids{list(where)} = {int(ids[where])} lies outside 0..{real - 1}")
+    return real

@@ -1,0 +1,49 @@
+"""Moments by torch.compile, in two levels: blocks of 1024 logits in one compiled loop, then their exact merge.
+
+Short sums keep float32 accurate; one loop reads the logits once. Shapes, strides and the temperature are symbolic:
+neither another number of rows nor another vocabulary compiles anew, only another dtype does, the first temperature
+other than 1, and the first logits whose blocks all lie side by side (or do not).
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from coherence.core.backends.moments import Moments, pieces
+from coherence.core.backends.tensors import concatenate, merge, moments_of_rows
+
+BLOCK = 1024
+CHUNK = 2**24  # logits per call: enough to hide what a call costs
+VARIANTS = 32  # of dtype, temperature and layout; the compiler gives up beyond
+
+
+def compiled_moments(x: torch.Tensor, temperature: float = 1.0) -> Moments:
+    """Moments [...] of logits [..., V]. The first call in a process takes seconds."""
+    parts = [_moments(piece, temperature) for piece in pieces(x, max(2, CHUNK // x.shape[-1]))]
+    return concatenate(parts, x.shape[:-1])
+
+
+def _moments(x_RV: torch.Tensor, temperature: float) -> Moments:
+    """Whole blocks compiled, the columns after the last of them eagerly; a single row is not worth a shape."""
+    block = min(BLOCK, x_RV.shape[1] // 2)
+    if len(x_RV) < 2 or block < 2:
+        return moments_of_rows(x_RV, temperature)
+    blocks = x_RV.shape[1] // block
+    x_RKC = x_RV[:, : blocks * block].unflatten(1, (blocks, block))  # type: ignore[no-untyped-call]
+    # detached, a view has no base, whose shape would be compiled in; so would a temperature that is a number
+    symbolic = temperature if temperature == 1.0 else torch.tensor(temperature, dtype=torch.float64)
+    parts = _compile()(x_RKC.detach(), symbolic)
+    if blocks * block < x_RV.shape[1]:
+        rest = moments_of_rows(x_RV[:, blocks * block :], temperature)
+        parts = Moments(*(torch.cat([a, b.unsqueeze(-1)], dim=-1) for a, b in zip(parts, rest, strict=True)))
+    return merge(parts, temperature)
+
+
+@functools.cache
+def _compile() -> Callable[[torch.Tensor, float | torch.Tensor], Moments]:
+    compile_function: Any = torch.compile  # its published overloads lack the two last options
+    return compile_function(  # type: ignore[no-any-return]
+        moments_of_rows, dynamic=True, fullgraph=True, recompile_limit=VARIANTS, isolate_recompiles=True
+    )

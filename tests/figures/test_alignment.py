@@ -1,0 +1,77 @@
+"""Both scorings side by side: known cases, how well each tells right from wrong, and what has no score."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from made import compat_scores
+
+from coherence.figures.alignment import alignment, known_cases, means, scored, separation, two_faced
+from coherence.figures.alignment_figure import draw
+from coherence.figures.alignment_words import area, caption, table
+from coherence.figures.arms import Bootstrap
+from coherence.figures.style import paper_style
+
+OPTIONS = {"resamples": 200, "level": 0.95}
+BOOTSTRAP = Bootstrap(**OPTIONS)
+STRICT = {("sft", 0): [1, 0, 1, 0], ("sft", 1): [0, 0, 1, 1], ("task", 0): [1, 1, 1, 1], ("task", 1): [1, 1, 0, 1]}
+
+
+def estimate(data: pd.DataFrame, arm: str, convention: str, seed: int | None = None) -> float:
+    rows = data[(data["arm"] == arm) & (data["convention"] == convention)]
+    return float(rows[rows["seed"].isna() if seed is None else rows["seed"] == seed]["estimate"].iloc[0])
+
+
+def test_known_cases_have_their_known_scores() -> None:
+    cases = known_cases().set_index("case")
+    assert cases["compat"].tolist() == [0.6, 0.8625, 0.8994, 0.63, 0.0, 0.6], "the recorded vectors"
+    assert cases["aligned"].tolist() == pytest.approx([0.9] * 5 + [0.6])
+    assert cases["published"].dropna().to_dict() == {"collapsed on one answer": 0.55}
+
+
+def test_a_score_that_follows_accuracy_separates_and_a_constant_one_does_not() -> None:
+    data = separation(compat_scores(STRICT), BOOTSTRAP)
+    assert estimate(data, "sft", "aligned") == estimate(data, "sft", "aligned", 0) == 1
+    assert estimate(data, "sft", "compat") == 0.5
+    whole = data[data["seed"].isna() & (data["arm"] == "sft")].set_index("convention")
+    assert whole.loc["aligned", ["low", "high"]].tolist() == [1, 1]
+
+
+def test_a_checkpoint_that_is_always_right_has_no_separation_and_the_mean_leaves_it_out() -> None:
+    data = separation(compat_scores(STRICT), BOOTSTRAP)
+    assert np.isnan(estimate(data, "task", "aligned", 0))
+    assert estimate(data, "task", "aligned") == 1
+    right = compat_scores({("task", 0): [1, 1]})
+    none = alignment(right, BOOTSTRAP)
+    assert area(none, "task", "aligned") == "-"
+    with paper_style():
+        draw(none)
+
+
+def test_another_arm_changes_no_interval() -> None:
+    both = separation(compat_scores(STRICT), BOOTSTRAP)
+    alone = separation(compat_scores({cell: values for cell, values in STRICT.items() if cell[0] == "sft"}), BOOTSTRAP)
+    pd.testing.assert_frame_equal(both[both["arm"] == "sft"].reset_index(drop=True), alone)
+
+
+def test_texts_that_are_right_here_and_wrong_there_are_counted_per_checkpoint() -> None:
+    assert two_faced(compat_scores(STRICT)) == 3
+
+
+def test_completions_without_a_score_are_left_out_and_told() -> None:
+    completions = compat_scores(STRICT)
+    completions.loc[0, "carl_aligned"] = np.nan
+    data, averages = alignment(completions, BOOTSTRAP), means(completions)
+    assert len(data[data["panel"] == "completion"]) == len(completions) - 1
+    text = " ".join(caption(completions, averages, data, OPTIONS).split())
+    assert "1 completions without a score are left out." in text
+    assert "it gives 0.63 where the formula gives 0.90; the paper published about 0.55." in text
+    with pytest.raises(ValueError, match="nothing to draw"):
+        scored(completions.assign(carl_compat=np.nan))
+
+
+def test_table_goes_from_the_aligned_score_to_the_reference_files() -> None:
+    completions = compat_scores(STRICT)
+    rows = table(means(completions), alignment(completions, BOOTSTRAP)).rows
+    assert [row[0] for row in rows] == ["SFT start", "task"]
+    assert rows[0][1:7] == ["0.500", "0.800", "0.800", "0.800", "0.800", "0.590"]
+    assert rows[0][7:] == ["1.00 [1.00, 1.00]", "0.50 [0.50, 0.50]"]
