@@ -22,12 +22,10 @@ import torch
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
-from coherence.core.order_parameter import token_statistics
+from coherence.core.order_parameter import hidden_statistics
 from coherence.models.scoring import GenerationRecorder, Ragged, score_completions
 
 Source = Literal["scoring", "generation", "extra pass"]
-ROWS = 256
-"""Token rows that pass through the head at a time where statistics are read from hidden states."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
     def _untempered(
         self, model: Any, hidden_BCD: torch.Tensor, ids_BC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """logp and entropy at temperature 1 over the tokenizer's tokens, a few rows of logits at a time."""
+        """logp and entropy at temperature 1 over the tokenizer's tokens; the logits are never held."""
         scaling = (
             "final_logit_softcapping",
             "logit_scale",
@@ -131,17 +129,10 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         if any(config.get(name) not in (None, 1, 1.0) for name in scaling):
             raise ValueError("this model transforms its logits after the head: use temperature 1 and an unpadded head")
         head, size = model.get_output_embeddings(), len(self._tokenizer)
-        ids = ids_BC.reshape(-1).clamp(max=size - 1)
-        rows = hidden_BCD.reshape(-1, hidden_BCD.shape[-1])
-        parts = [
-            token_statistics(head(rows[first : first + ROWS]).detach(), ids[first : first + ROWS], vocab_size=size)
-            for first in range(0, len(rows), ROWS)
-        ]
+        known = ids_BC.clamp(max=size - 1)
+        statistics = hidden_statistics(hidden_BCD, head.weight, known, bias=head.bias, vocab_size=size)
         outside = (ids_BC >= size) & (ids_BC != self._tokenizer.pad_token_id)
-        logp, entropy = (
-            torch.cat([getattr(p, name) for p in parts]).view(ids_BC.shape) for name in ("logp", "entropy")
-        )
-        return logp.masked_fill(outside, torch.nan), entropy.masked_fill(outside, torch.nan)
+        return statistics.logp.masked_fill(outside, torch.nan), statistics.entropy.masked_fill(outside, torch.nan)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Any:
         if self._statistics is None:
