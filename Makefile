@@ -1,11 +1,12 @@
 # make all    the embedded study, from base model to figures        make demo   the same in about a minute
 # make test   every test                                            make lint   what keeps the house clean
+# make bench  everybody's numbers side by side (about five minutes)
 PYTHON ?= python3.11
 CORES  ?= 2
 BIN    := .venv/bin
 STUDY  ?= default
 
-.PHONY: all demo test lint lock schema
+.PHONY: all demo test lint lock schema bench
 
 all: .venv/ready
 	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/$(STUDY).yaml -- all
@@ -36,3 +37,13 @@ lock: .venv/ready
 
 schema: .venv/ready
 	$(BIN)/python scripts/write_schema.py
+
+bench: .bench-venv/ready
+	@.bench-venv/bin/python benchmarks/run.py
+
+.bench-venv/ready: benchmarks/contenders.txt requirements.lock
+	@echo "setting up .bench-venv, where the contenders live (log: .bench-venv-setup.log)"
+	@$(PYTHON) -m venv .bench-venv
+	@.bench-venv/bin/pip install -r benchmarks/contenders.txt > .bench-venv-setup.log 2>&1 || (tail -n 5 .bench-venv-setup.log; exit 1)
+	@.bench-venv/bin/pip install --no-deps -e . >> .bench-venv-setup.log 2>&1 || (tail -n 5 .bench-venv-setup.log; exit 1)
+	@touch $@

@@ -159,34 +159,34 @@ def _scores(batch: _Batch, values_B: Any) -> Any:
 
 
 def _multiscale(batch: _Batch) -> Any:
-    xp, lengths = batch.xp, batch.lengths
-    scales = xp.arange(1, min(batch.phi.shape[1].bit_length() - 1, LARGEST_SCALE) + 1, device=lengths.device)
+    xp, lengths, tokens = batch.xp, batch.lengths, batch.phi.shape[1]
+    scales = xp.arange(1, max(min(tokens.bit_length() - 1, LARGEST_SCALE), 0) + 1, device=lengths.device)
     blocks = lengths[:, None] >> scales  # whole blocks of each completion at each scale
-    coherence = xp.clip(1.0 - _spreads(batch, blocks) / xp.clip(blocks, 1, None), 0.0, 1.0)
-    share = xp.asarray(blocks > 0, dtype=coherence.dtype) * 2.0 ** xp.asarray(scales / 2, dtype=coherence.dtype)
-    score = (1.0 + (share * coherence).sum(axis=1)) / (1.0 + share.sum(axis=1))  # 1: single tokens have no spread
-    return xp.where(lengths < 2, UNDECIDED, score)
+    root = 2.0 ** xp.asarray(scales / 2, dtype=batch.phi.dtype)
+    spread = _spreads(batch, blocks, tokens >> scales) / root / xp.clip(blocks, 1, None)
+    share = (blocks > 0) * root
+    score = (1.0 + (share * xp.clip(1.0 - spread, 0.0, 1.0)).sum(axis=1)) / (1.0 + share.sum(axis=1))
+    return xp.where(lengths < 2, UNDECIDED, score)  # the ones: single tokens, coherence 1 and weight 1
 
 
-def _spreads(batch: _Batch, blocks_BJ: Any) -> Any:
-    """Sum over a completion's whole blocks of 2^j tokens of Phi's population std, for j = 1 .. J: [B, J].
+def _spreads(batch: _Batch, blocks_BJ: Any, held_J: Any) -> Any:
+    """Sum of sqrt(M) over the whole blocks of 2^j tokens, M = sum (Phi - mean)^2, for j = 1 .. J: [B, J].
 
-    Dyadic merge: two neighbours of n = 2^(j-1) tokens with means a, b and squared deviations M, N become one with
-    mean (a+b)/2 and M + N + (a-b)^2 n/2. O(T), no cancellation. Beyond a completion's end Phi is constantly 0, so
-    the only block to leave out is the one that its end lies in."""
-    xp, mean = batch.xp, batch.phi
-    deviation, rows = xp.zeros_like(mean), xp.arange(len(mean), device=mean.device)
-    spreads = xp.zeros_like(blocks_BJ, dtype=mean.dtype)
-    for j in range(1, blocks_BJ.shape[1] + 1):
-        count = mean.shape[1] // 2
-        a, b = mean[:, 0 : 2 * count : 2], mean[:, 1 : 2 * count : 2]
-        deviation = (a - b) ** 2 * 2.0 ** (j - 2) + deviation[:, 0 : 2 * count : 2] + deviation[:, 1 : 2 * count : 2]
-        mean = (a + b) * 0.5
-        std, whole = xp.sqrt(deviation * 0.5**j), blocks_BJ[:, j - 1]
-        cut = rows, xp.clip(whole, None, count - 1)
-        std[cut] = xp.where(whole < count, 0.0, std[cut])
-        spreads[:, j - 1] = std.sum(axis=1)
-    return spreads
+    Dyadic merge: two neighbours with sums a, b and deviations M, N become one of n = 2^j tokens with sum a + b and
+    M + N + (a - b)^2 / n. O(T), no cancellation. Beyond a completion's end Phi is constantly 0, so of the blocks
+    held the only one to leave out is the one that its end lies in."""
+    xp, sums, deviation = batch.xp, batch.phi, None
+    rows, spreads = xp.arange(len(sums), device=sums.device), []
+    cut_BJ, ends_BJ = xp.minimum(blocks_BJ, held_J - 1), blocks_BJ < held_J
+    for j in range(len(held_J)):
+        even, odd = slice(0, sums.shape[1] // 2 * 2, 2), slice(1, None, 2)
+        apart = (sums[:, even] - sums[:, odd]) ** 2 * 0.5 ** (j + 1)
+        deviation = apart if deviation is None else apart + deviation[:, even] + deviation[:, odd]
+        sums = sums[:, even] + sums[:, odd]
+        root, cut = xp.sqrt(deviation), (rows, cut_BJ[:, j])
+        root[cut] = xp.where(ends_BJ[:, j], 0.0, root[cut])
+        spreads.append(root.sum(axis=1))
+    return xp.stack(spreads, axis=1) if spreads else xp.zeros_like(blocks_BJ, dtype=sums.dtype)
 
 
 def _cloud(batch: _Batch) -> Any:
@@ -195,17 +195,20 @@ def _cloud(batch: _Batch) -> Any:
 
 
 def _discontinuity(batch: _Batch) -> Any:
-    xp, before = batch.xp, batch.phi[:, :-1]
-    jump, inside = batch.phi[:, 1:] - before, batch.inside[:, 1:]
-    up, down = (jump > JUMP) & inside, (jump < -JUMP) & inside
-    kinds = up & (before < 0.5), up & (before >= 0.5), down & (before > 0.7), down & (before <= 0.7)
-    counts = [kind.sum(axis=1, dtype=before.dtype) for kind in kinds]
-    total = 0.8 * counts[0] + 0.3 * counts[1] + 0.2 * counts[2] + 0.5 * counts[3]
-    return xp.where(sum(counts) > 0, total / xp.clip(sum(counts), 1.0, None), UNDECIDED)
+    xp, before = batch.xp, batch.phi
+    jump = xp.zeros_like(before)
+    jump[:, :-1] = before[:, 1:] - before[:, :-1]
+    event = xp.zeros_like(batch.inside)
+    event[:, :-1] = batch.inside[:, 1:]
+    up, down = (jump > JUMP) & event, (jump < -JUMP) & event
+    kinds = up, up & (before < 0.5), down, down & (before > 0.7)
+    ups, low_ups, downs, high_downs = (xp.asarray(kind.sum(axis=1), dtype=jump.dtype) for kind in kinds)
+    total = 0.3 * ups + (0.8 - 0.3) * low_ups + 0.5 * downs + (0.2 - 0.5) * high_downs
+    return xp.where(ups + downs > 0, total / xp.clip(ups + downs, 1.0, None), UNDECIDED)
 
 
 def _moments(batch: _Batch) -> tuple[Any, Any]:
-    xp, phi, count = batch.xp, batch.phi, batch.xp.clip(batch.lengths, 1, None)
-    mean = phi.sum(axis=1) / count
-    squares = (xp.where(batch.inside, phi - mean[:, None], 0.0) ** 2).sum(axis=1)
-    return mean, xp.sqrt(squares / count)
+    count = batch.xp.clip(batch.lengths, 1, None)
+    mean = batch.phi.sum(axis=1) / count
+    squares = (((batch.phi - mean[:, None]) * batch.inside) ** 2).sum(axis=1)
+    return mean, batch.xp.sqrt(squares / count)
