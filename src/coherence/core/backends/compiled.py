@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from coherence.core.backends.moments import Moments, pieces
-from coherence.core.backends.tensors import concatenate, merge, moments_of_rows
+from coherence.core.backends.tensors import collect, merge, moments_of_rows
 
 BLOCK = 1024
 CHUNK = 2**25  # logits per call: enough to hide what a call costs; the block moments are 1 % of them
@@ -22,8 +22,8 @@ VARIANTS = 32  # of dtype, temperature and layout; the compiler gives up beyond
 def compiled_moments(x: torch.Tensor, temperature: float = 1.0) -> Moments:
     """Moments [...] of logits [..., V]. The first call in a process takes seconds."""
     of_rows = _of_long_rows if x.shape[-1] >= 2 * BLOCK else _of_short_rows
-    parts = [of_rows(piece, temperature) for piece in pieces(x, max(2, CHUNK // x.shape[-1]))]
-    return concatenate(parts, x.shape[:-1])
+    parts = (of_rows(piece, temperature) for piece in pieces(x, max(2, CHUNK // x.shape[-1])))
+    return collect(parts, x.shape[:-1])
 
 
 def _of_long_rows(x_RV: torch.Tensor, temperature: float) -> Moments:

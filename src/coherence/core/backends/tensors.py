@@ -4,7 +4,7 @@ Legend: R rows, K blocks or tiles, N tokens, C columns of a tile, V vocabulary, 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -53,9 +53,18 @@ def merge(parts: Moments, temperature: float) -> Moments:
     return Moments(top, total, ((t + d * s) * scale).sum(dim=-1), total if tempered is None else tempered)
 
 
-def concatenate(parts: list[Moments], shape: torch.Size) -> Moments:
-    """Moments of successive rows as one, in the shape given."""
-    return Moments(*(torch.cat(column).reshape(shape) for column in zip(*parts, strict=True)))
+def collect(parts: Iterable[Moments], shape: torch.Size) -> Moments:
+    """Moments of successive rows as one, in the shape given.
+
+    Copied out one after the other: kept, small results would split up the memory that the next temporaries need."""
+    whole, filled = Moments(None, None, None, None), 0
+    for part in parts:
+        if whole.top is None:
+            whole = Moments(*(column.new_empty(math.prod(shape)) for column in part))
+        for column, values in zip(whole, part, strict=True):
+            column[filled : filled + len(values)] = values
+        filled += len(part.top)
+    return Moments(*(column.reshape(shape) for column in whole))
 
 
 def pick(x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -88,7 +97,7 @@ def project(
         stacked = Moments(*(torch.stack(column, dim=-1) for column in zip(*tiles, strict=True)))
         parts.append(merge(stacked, temperature))
         chosen.append(picked)
-    return concatenate(parts, ids_N.shape), torch.cat(chosen)
+    return collect(parts, ids_N.shape), torch.cat(chosen)
 
 
 def _tile(
