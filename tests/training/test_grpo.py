@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from golden.trajectories import GRPO
 from repository import read_jsonl
 
 from coherence.config.compute import Compute
@@ -19,25 +20,7 @@ from coherence.training.grpo import train
 from coherence.training.rewards import carl_reward
 
 CPU = Compute(device="cpu", bf16=False)
-CONFIG = {
-    "learning_rate": 1e-3,
-    "steps": 3,
-    "prompts_per_step": 4,
-    "num_generations": 4,
-    "temperature": 1.0,
-    "max_completion_length": 12,
-    "beta": 0.0,
-    "loss_type": "dapo",
-    "scale_rewards": "none",
-    "adam_beta2": 0.999,
-    "max_grad_norm": 1.0,
-    "carl_weights": {"multiscale": 0.5, "cloud_quality": 0.3, "discontinuity": 0.2},
-    "require_crystallized": False,
-    "max_unscored_share": 0.01,
-    "store_every": 2,
-    "start": {"prompts": 4, "min_accuracy": 0, "max_accuracy": 1, "max_zero_variance": 1},
-    "arms": {"both": {"rewards": {"format": 0.2, "distance": 1.0, "carl": 0.5}}},
-}
+CONFIG = GRPO | {"steps": 3, "store_every": 2}
 
 
 def run(tiny: SimpleNamespace, tuned: Path, folder: Path, seed: int = 0, **changes: object) -> dict:
