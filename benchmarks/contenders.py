@@ -100,14 +100,14 @@ def _carl_studio() -> FromLogits:
     return run
 
 
-def studio_loops(probs_BT: Array, phi_BT: Array, lengths_B: npt.NDArray[np.int64]) -> Array:
+def studio_loops(logp_BT: Array, phi_BT: Array, lengths_B: npt.NDArray[np.int64]) -> Array:
     """carl-studio's composite of each completion, from the trace that it keeps of one."""
     from carl_core.coherence_trace import CoherenceTrace
 
     rewards = []
-    for probs, phi, length in zip(probs_BT, phi_BT, lengths_B, strict=True):
+    for logp, phi, length in zip(logp_BT, phi_BT, lengths_B, strict=True):
         phi_T, fields = phi[:length], {"vocab_size": 2, "n_tokens": int(length), "entropy": phi[:length]}
-        trace = CoherenceTrace(phi=phi_T, selected_prob=probs[:length], delta_phi=np.diff(phi_T), **fields)
+        trace = CoherenceTrace(phi=phi_T, selected_prob=np.exp(logp[:length]), delta_phi=np.diff(phi_T), **fields)
         rewards.append(trace.carl_reward())
     return np.array(rewards)
 

@@ -138,16 +138,15 @@ def composite_records(sizes: Sizes, allocator: str, rng: np.random.Generator) ->
 
 
 def composite_work(tokens: int, lengths: np.ndarray, rng: np.random.Generator) -> dict[str, Callable[[], np.ndarray]]:
-    """Ours and the loops, on random Phi and log-probabilities [B, T] of completions with the lengths [B] given."""
+    """Ours and the loops, from the same random Phi and log-probabilities [B, T] of completions with lengths [B]."""
     phi = rng.uniform(0.0, 1.0, (len(lengths), tokens))
     logp = np.log(rng.uniform(1e-6, 1.0, phi.shape))
-    probs = np.exp(logp)
     work: dict[str, Callable[[], np.ndarray]] = {
         "ours": partial(_our_composite, logp, phi, lengths),
-        "loops": partial(_loops, probs, phi, lengths),
+        "loops": partial(_loops, logp, phi, lengths),
     }
     if "carl-studio" in installed():
-        work["carl-studio"] = partial(studio_loops, probs, phi, lengths)
+        work["carl-studio"] = partial(studio_loops, logp, phi, lengths)
     return work
 
 
@@ -225,12 +224,12 @@ def _our_composite(logp_BT: np.ndarray, phi_BT: np.ndarray, lengths_B: np.ndarra
     return reward
 
 
-def _loops(probs_BT: np.ndarray, phi_BT: np.ndarray, lengths_B: np.ndarray) -> np.ndarray:
+def _loops(logp_BT: np.ndarray, phi_BT: np.ndarray, lengths_B: np.ndarray) -> np.ndarray:
     """The reference's three terms, one completion after the other."""
     rewards = []
-    for probs, phi, length in zip(probs_BT, phi_BT, lengths_B, strict=True):
+    for logp, phi, length in zip(logp_BT, phi_BT, lengths_B, strict=True):
         phi_T, chosen = phi[:length], np.zeros(length, dtype=np.int64)
-        cloud = compat.cloud_quality(phi_T, probs[:length, None], chosen)
+        cloud = compat.cloud_quality(phi_T, np.exp(logp[:length, None]), chosen)
         smooth, jumps = compat.multiscale_coherence(phi_T), compat.discontinuity_score(phi_T)
         rewards.append(0.5 * smooth + 0.3 * cloud + 0.2 * jumps)
     return np.array(rewards)

@@ -8,6 +8,7 @@ float64 wherever the device has it. One text serves both: `xp` is the module num
 """
 
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -51,10 +52,11 @@ class Composite:
 
 
 class _Batch(NamedTuple):
-    """Phi and ln P [B, T], 0 where they are not to count; lengths [B] and the positions inside them; who is scored."""
+    """Phi and ln P [B, T], 0 where they are not to count; sums and lengths [B]; positions inside; who is scored."""
 
     xp: ModuleType
     phi: Any
+    phi_sum: Any
     logp: Any
     lengths: Any
     inside: Any
@@ -110,18 +112,36 @@ def _prepare(phi_BT: Any, lengths_B: Any, logp_BT: Any = None) -> _Batch:
     xp, phi, dtype = _values(phi_BT)
     lengths = _lengths(xp, lengths_B, phi)
     inside = xp.arange(phi.shape[1], device=phi.device) < lengths[:, None]
-    phi, valid = _clean(xp, phi, inside)
-    valid = valid & (lengths > 0)
-    if logp_BT is None:
-        return _Batch(xp, phi, None, lengths, inside, valid, dtype)
+    phi = xp.where(inside, phi, 0.0)
+    total = _sums(phi)
+    valid = xp.isfinite(total) & (lengths > 0)
+    logp = None if logp_BT is None else _log_probabilities(xp, logp_BT, inside)
+    if logp is not None:
+        valid = valid & xp.isfinite(_sums(logp))
+    if not valid.all():
+        phi, total = xp.where(valid[:, None], phi, 0.0), xp.where(valid, total, 0.0)
+        logp = None if logp is None else xp.where(valid[:, None], logp, 0.0)
+    return _Batch(xp, phi, total, logp, lengths, inside, valid, dtype)
+
+
+def _log_probabilities(xp: ModuleType, logp_BT: Any, inside_BT: Any) -> Any:
+    """ln P in the precision of the batch, 0 beyond the lengths."""
     _, logp, _ = _values(logp_BT)
-    if logp.shape != phi.shape:
-        raise ValueError(f"logp and phi must have one shape [B, T], got {tuple(logp.shape)} and {tuple(phi.shape)}")
-    logp, scored = _clean(xp, logp, inside)
-    if (logp > LOGP_SLACK).any():
-        b, t = (int(i) for i in xp.argwhere(logp > LOGP_SLACK)[0])
+    if logp.shape != inside_BT.shape:
+        shapes = f"{tuple(logp.shape)} and {tuple(inside_BT.shape)}"
+        raise ValueError(f"logp and phi must have one shape [B, T], got {shapes}")
+    logp = xp.where(inside_BT, logp, 0.0)
+    above = logp > LOGP_SLACK
+    if above.any() and (above := above & xp.isfinite(logp)).any():
+        b, t = (int(i) for i in xp.argwhere(above)[0])
         raise ValueError(f"logp[{b}, {t}] = {float(logp[b, t]):.4g} is above 0: not a log-probability")
-    return _Batch(xp, phi, logp, lengths, inside, valid & scored, dtype)
+    return logp
+
+
+def _sums(values_BT: Any) -> Any:
+    """Sum of each row, finite only where all of its terms are."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return values_BT.sum(axis=1)
 
 
 def _values(values: Any) -> tuple[ModuleType, Any, Any]:
@@ -148,12 +168,6 @@ def _lengths(xp: ModuleType, lengths_B: Any, values: Any) -> Any:
     return lengths
 
 
-def _clean(xp: ModuleType, values_BT: Any, inside_BT: Any) -> tuple[Any, Any]:
-    """The values with 0 where they are to have no influence, and whether all inside the length are finite."""
-    counts = inside_BT & xp.isfinite(values_BT)
-    return xp.where(counts, values_BT, 0.0), (counts == inside_BT).all(axis=1)
-
-
 def _scores(batch: _Batch, values_B: Any) -> Any:
     return batch.xp.asarray(batch.xp.where(batch.valid, values_B, batch.xp.nan), dtype=batch.dtype)
 
@@ -175,40 +189,46 @@ def _spreads(batch: _Batch, blocks_BJ: Any, held_J: Any) -> Any:
     Dyadic merge: two neighbours with sums a, b and deviations M, N become one of n = 2^j tokens with sum a + b and
     M + N + (a - b)^2 / n. O(T), no cancellation. Beyond a completion's end Phi is constantly 0, so of the blocks
     held the only one to leave out is the one that its end lies in."""
-    xp, sums, deviation = batch.xp, batch.phi, None
-    rows, spreads = xp.arange(len(sums), device=sums.device), []
-    cut_BJ, ends_BJ = xp.minimum(blocks_BJ, held_J - 1), blocks_BJ < held_J
+    xp, sums, levels = batch.xp, batch.phi, []
     for j in range(len(held_J)):
         even, odd = slice(0, sums.shape[1] // 2 * 2, 2), slice(1, None, 2)
-        apart = (sums[:, even] - sums[:, odd]) ** 2 * 0.5 ** (j + 1)
-        deviation = apart if deviation is None else apart + deviation[:, even] + deviation[:, odd]
+        merged = sums[:, even] - sums[:, odd]
+        merged *= merged
+        merged *= 0.5 ** (j + 1)
+        if levels:
+            merged += levels[-1][:, even]
+            merged += levels[-1][:, odd]
+        levels.append(merged)
         sums = sums[:, even] + sums[:, odd]
-        root, cut = xp.sqrt(deviation), (rows, cut_BJ[:, j])
-        root[cut] = xp.where(ends_BJ[:, j], 0.0, root[cut])
-        spreads.append(root.sum(axis=1))
-    return xp.stack(spreads, axis=1) if spreads else xp.zeros_like(blocks_BJ, dtype=sums.dtype)
+    if not levels:
+        return xp.zeros_like(blocks_BJ, dtype=sums.dtype)
+    root = xp.sqrt(xp.concatenate(levels, axis=1))  # the blocks of all scales, side by side
+    first = xp.cumsum(held_J, axis=0) - held_J
+    cut = xp.arange(len(sums), device=sums.device)[:, None], first + xp.minimum(blocks_BJ, held_J - 1)
+    root[cut] = xp.where(blocks_BJ < held_J, 0.0, root[cut])
+    ends = accumulate(level.shape[1] for level in levels)
+    parts = [root[:, end - level.shape[1] : end] for level, end in zip(levels, ends, strict=True)]
+    return xp.stack([part.sum(axis=1) for part in parts], axis=1)
 
 
 def _cloud(batch: _Batch) -> Any:
-    total = (batch.xp.exp(batch.logp) * batch.phi).sum(axis=1)  # Phi is 0 beyond the length
+    total = batch.xp.linalg.vecdot(batch.xp.exp(batch.logp), batch.phi)  # Phi is 0 beyond the length
     return total / batch.xp.clip(batch.lengths, 1, None)
 
 
 def _discontinuity(batch: _Batch) -> Any:
-    xp, before = batch.xp, batch.phi
-    jump = xp.zeros_like(before)
-    jump[:, :-1] = before[:, 1:] - before[:, :-1]
-    event = xp.zeros_like(batch.inside)
-    event[:, :-1] = batch.inside[:, 1:]
+    xp, before = batch.xp, batch.phi[:, :-1]
+    jump, event = batch.phi[:, 1:] - before, batch.inside[:, 1:]
     up, down = (jump > JUMP) & event, (jump < -JUMP) & event
     kinds = up, up & (before < 0.5), down, down & (before > 0.7)
-    ups, low_ups, downs, high_downs = (xp.asarray(kind.sum(axis=1), dtype=jump.dtype) for kind in kinds)
+    counts = (xp.asarray(kind.sum(axis=1, dtype=xp.int32), dtype=jump.dtype) for kind in kinds)
+    ups, low_ups, downs, high_downs = counts
     total = 0.3 * ups + (0.8 - 0.3) * low_ups + 0.5 * downs + (0.2 - 0.5) * high_downs
-    return xp.where(ups + downs > 0, total / xp.clip(ups + downs, 1.0, None), UNDECIDED)
+    return xp.where(ups + downs > 0, total / xp.clip(ups + downs, 1, None), UNDECIDED)
 
 
 def _moments(batch: _Batch) -> tuple[Any, Any]:
-    count = batch.xp.clip(batch.lengths, 1, None)
-    mean = batch.phi.sum(axis=1) / count
-    squares = (((batch.phi - mean[:, None]) * batch.inside) ** 2).sum(axis=1)
-    return mean, batch.xp.sqrt(squares / count)
+    xp, count = batch.xp, batch.xp.clip(batch.lengths, 1, None)
+    mean = batch.phi_sum / count
+    apart = xp.where(batch.inside, batch.phi - mean[:, None], 0.0)
+    return mean, xp.sqrt(xp.linalg.vecdot(apart, apart) / count)
