@@ -1,6 +1,6 @@
 """Token statistics from a model: of given completions in one forward, or of completions while they are generated.
 
-Suffixes: _BT completion x position, _BTV also x vocabulary, _BV completion x vocabulary.
+Suffixes: _BT completion x position, _BS completion x generation step, _BTV and _BSV also x vocabulary.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from transformers import PreTrainedModel
 from coherence.core.order_parameter import token_statistics
 
 Ragged = list[list[float]]
+HELD = 2**20
+"""Logits that a recorder keeps at a time (4 MiB of float32), or those of one step if they are more."""
 
 
 def left_pad(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,17 +66,18 @@ def _score_batch(
 
 
 class GenerationRecorder:
-    """Token statistics from the forwards that `model.generate` makes anyway: no forward is added, no logits are kept.
+    """Token statistics from the forwards that `model.generate` makes anyway: no forward is added.
 
     Used as a context around one generate call of sampled or greedy decoding. The logits are taken as the model gives
-    them, before temperature, top-k or masks, so the statistics are those of the untempered distribution.
+    them, before temperature, top-k or masks, so the statistics are those of the untempered distribution. Logits of a
+    few steps are kept at a time, HELD numbers at most: one call for many tokens costs less than many calls.
     """
 
     def __init__(self, model: torch.nn.Module, vocab_size: int) -> None:
         self.model, self.vocab_size = model, vocab_size
-        self._pending_BV: torch.Tensor | None = None
-        self._logp: list[torch.Tensor] = []
-        self._entropy: list[torch.Tensor] = []
+        self._logits: list[torch.Tensor] = []
+        self._ids: list[torch.Tensor] = []
+        self._parts: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def __enter__(self) -> "GenerationRecorder":
         self._handle = self.model.register_forward_hook(self._on_forward, with_kwargs=True)
@@ -84,26 +87,34 @@ class GenerationRecorder:
         self._handle.remove()
 
     def _on_forward(self, module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        if self._pending_BV is not None:
-            self._close(kwargs["input_ids"][:, -1])  # what this forward is fed is what the last one's logits gave
-        self._pending_BV = output.logits[:, -1].detach()
+        if self._logits:  # what this forward is fed is what the last one's logits gave
+            self._ids.append(kwargs["input_ids"][:, -1])
+            if (len(self._logits) + 1) * self._logits[0].numel() > HELD:
+                self._score()
+        self._logits.append(output.logits[:, -1].detach())
 
-    def _close(self, ids_B: torch.Tensor) -> None:
-        assert self._pending_BV is not None
-        inside = ids_B < self.vocab_size
-        known = ids_B.clamp(max=self.vocab_size - 1)
-        statistics = token_statistics(self._pending_BV[:, None], known[:, None], vocab_size=self.vocab_size)
-        self._logp.append(statistics.logp[:, 0].masked_fill(~inside, torch.nan))
-        self._entropy.append(statistics.entropy[:, 0].masked_fill(~inside, torch.nan))
+    def _score(self) -> None:
+        """Turn the logits held, whose tokens are all known by now, into statistics [B, S] of their S steps."""
+        ids_BS = torch.stack(self._ids, dim=1)
+        logits_BSV = torch.stack(self._logits, dim=1) if len(self._logits) > 1 else self._logits[0][:, None]
+        known_BS = ids_BS.clamp(max=self.vocab_size - 1)
+        statistics = token_statistics(logits_BSV, known_BS, vocab_size=self.vocab_size)
+        outside_BS = ids_BS >= self.vocab_size
+        self._parts.append(
+            (statistics.logp.masked_fill(outside_BS, torch.nan), statistics.entropy.masked_fill(outside_BS, torch.nan))
+        )
+        self._logits, self._ids = [], []
 
     def statistics(self, completions: Sequence[list[int]]) -> tuple[Ragged, Ragged]:
         """(logp, entropy in nats) per token of the completions that the recorded call gave, cut to their lengths."""
-        last = len(self._logp)  # a completion that reached the last step was fed to no forward
-        assert self._pending_BV is not None, "nothing was generated inside the context"
+        assert self._logits, "nothing was generated inside the context"
+        # a completion that reached the last step was fed to no forward
+        last = sum(part[0].shape[1] for part in self._parts) + len(self._ids)
         ids = [row[last] if len(row) > last else 0 for row in completions]
-        self._close(torch.tensor(ids, device=self._pending_BV.device))
-        parts = (torch.stack(part, dim=1).double().cpu() for part in (self._logp, self._entropy))
+        self._ids.append(torch.tensor(ids, device=self._logits[0].device))
+        self._score()
+        wholes = (torch.cat(part, dim=1).double().cpu() for part in zip(*self._parts, strict=True))
         logp, entropy = (
-            [row[: len(ids)].tolist() for row, ids in zip(part, completions, strict=True)] for part in parts
+            [row[: len(ids)].tolist() for row, ids in zip(whole, completions, strict=True)] for whole in wholes
         )
         return logp, entropy
