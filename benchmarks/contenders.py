@@ -101,15 +101,16 @@ def _carl_studio() -> FromLogits:
 
 
 def studio_loops(logp_BT: Array, phi_BT: Array, lengths_B: npt.NDArray[np.int64]) -> Array:
-    """carl-studio's composite of each completion, from the trace that it keeps of one."""
+    """carl-studio's composite and components [6, B] of each completion, from the trace that it keeps of one."""
     from carl_core.coherence_trace import CoherenceTrace
 
-    rewards = []
+    rows = []
     for logp, phi, length in zip(logp_BT, phi_BT, lengths_B, strict=True):
         phi_T, fields = phi[:length], {"vocab_size": 2, "n_tokens": int(length), "entropy": phi[:length]}
         trace = CoherenceTrace(phi=phi_T, selected_prob=np.exp(logp[:length]), delta_phi=np.diff(phi_T), **fields)
-        rewards.append(trace.carl_reward())
-    return np.array(rewards)
+        terms = trace.multiscale_coherence, trace.cloud_quality, trace.discontinuity_score
+        rows.append([trace.carl_reward(), *terms, trace.phi_mean, trace.phi_std])
+    return np.array(rows).T
 
 
 def _trl() -> FromLogits:

@@ -23,6 +23,7 @@ from coherence.core.composite import carl_composite
 
 Record = dict[str, Any]
 Table = dict[str, Callable[[], tuple[Any, Any]]]
+COMPONENTS = ("reward", "multiscale", "cloud_quality", "discontinuity", "phi_mean", "phi_std")
 AGREEMENT = 1e-3
 """Nats by which a contender's float32 entropy or log-probability may be off and still count as the same quantity."""
 
@@ -220,19 +221,21 @@ def _events(entropy: Any, sizes: Sizes) -> np.ndarray:
 
 
 def _our_composite(logp_BT: np.ndarray, phi_BT: np.ndarray, lengths_B: np.ndarray) -> np.ndarray:
-    reward: np.ndarray = carl_composite(logp_BT, phi_BT, lengths_B).reward
-    return reward
+    """Reward, its three terms, mean and deviation of Phi: [6, B]."""
+    scores = carl_composite(logp_BT, phi_BT, lengths_B)
+    return np.array([getattr(scores, name) for name in COMPONENTS])
 
 
 def _loops(logp_BT: np.ndarray, phi_BT: np.ndarray, lengths_B: np.ndarray) -> np.ndarray:
-    """The reference's three terms, one completion after the other."""
-    rewards = []
+    """The same [6, B] as the reference computes them, one completion after the other."""
+    rows = []
     for logp, phi, length in zip(logp_BT, phi_BT, lengths_B, strict=True):
         phi_T, chosen = phi[:length], np.zeros(length, dtype=np.int64)
         cloud = compat.cloud_quality(phi_T, np.exp(logp[:length, None]), chosen)
         smooth, jumps = compat.multiscale_coherence(phi_T), compat.discontinuity_score(phi_T)
-        rewards.append(0.5 * smooth + 0.3 * cloud + 0.2 * jumps)
-    return np.array(rewards)
+        reward = 0.5 * smooth + 0.3 * cloud + 0.2 * jumps
+        rows.append([reward, smooth, cloud, jumps, float(np.mean(phi_T)), float(np.std(phi_T))])
+    return np.array(rows).T
 
 
 def _peak_of(work: Callable[[], Any]) -> int:

@@ -147,3 +147,13 @@ def _cell(target: Target, records: Sequence[Record], allocator: str) -> Value:
 
 def _matches(find: Record, record: Record) -> bool:
     return all(key in record and record[key] == value for key, value in find.items())
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """The rows that have a target as a Markdown table, headline numbers only; SHORT as in `lines`."""
+    rows = ["| what | measured | target | |", "| --- | ---: | ---: | --- |"]
+    for target in (target for target in TARGETS if target.reach):
+        shown, number = _cell(target, records, "pooled")
+        name = target.what.strip() if target.what == target.what.strip() else f"&emsp;{target.what.strip()}"
+        rows.append(f"| {name} | {shown} | {target.reach} | {'SHORT' if target.missed(number) else ''} |")
+    return "\n".join(rows)

@@ -73,7 +73,7 @@ def carl_composite(logp_BT: Any, phi_BT: Any, lengths_B: Any, weights: Composite
     batch, w = _prepare(phi_BT, lengths_B, logp_BT), weights or CompositeWeights()
     terms = _multiscale(batch), _cloud(batch), _discontinuity(batch)
     reward = w.multiscale * terms[0] + w.cloud_quality * terms[1] + w.discontinuity * terms[2]
-    scores = (_scores(batch, values) for values in (reward, *terms, *_moments(batch)))
+    scores = _scores(batch, batch.xp.stack([reward, *terms, *_moments(batch)]))
     return Composite(*scores, batch.valid)  # type: ignore[call-arg, unused-ignore]
 
 
@@ -112,7 +112,7 @@ def _prepare(phi_BT: Any, lengths_B: Any, logp_BT: Any = None) -> _Batch:
     xp, phi, dtype = _values(phi_BT)
     lengths = _lengths(xp, lengths_B, phi)
     inside = xp.arange(phi.shape[1], device=phi.device) < lengths[:, None]
-    phi = xp.where(inside, phi, 0.0)
+    phi = _masked(xp, phi, inside)
     total = _sums(phi)
     valid = xp.isfinite(total) & (lengths > 0)
     logp = None if logp_BT is None else _log_probabilities(xp, logp_BT, inside)
@@ -130,12 +130,17 @@ def _log_probabilities(xp: ModuleType, logp_BT: Any, inside_BT: Any) -> Any:
     if logp.shape != inside_BT.shape:
         shapes = f"{tuple(logp.shape)} and {tuple(inside_BT.shape)}"
         raise ValueError(f"logp and phi must have one shape [B, T], got {shapes}")
-    logp = xp.where(inside_BT, logp, 0.0)
+    logp = _masked(xp, logp, inside_BT)
     above = logp > LOGP_SLACK
     if above.any() and (above := above & xp.isfinite(logp)).any():
         b, t = (int(i) for i in xp.argwhere(above)[0])
         raise ValueError(f"logp[{b}, {t}] = {float(logp[b, t]):.4g} is above 0: not a log-probability")
     return logp
+
+
+def _masked(xp: ModuleType, values_BT: Any, inside_BT: Any) -> Any:
+    """The values with 0 beyond the lengths; the values themselves where nothing lies beyond."""
+    return values_BT if inside_BT.all() else xp.where(inside_BT, values_BT, 0.0)
 
 
 def _sums(values_BT: Any) -> Any:
@@ -159,7 +164,7 @@ def _lengths(xp: ModuleType, lengths_B: Any, values: Any) -> Any:
     if values.ndim != 2 or lengths.shape != values.shape[:1]:
         shapes = f"{tuple(values.shape)} and {tuple(lengths.shape)}"
         raise ValueError(f"expected values [B, T] and lengths [B], got {shapes}")
-    if len(lengths) and "int" not in str(lengths.dtype):
+    if len(lengths) and lengths.dtype != xp.int64 and "int" not in str(lengths.dtype):
         raise ValueError(f"lengths must be integers, got {lengths.dtype}")
     lengths = xp.asarray(lengths, dtype=xp.int64)
     if ((lengths < 0) | (lengths > values.shape[1])).any():
@@ -189,7 +194,8 @@ def _spreads(batch: _Batch, blocks_BJ: Any, held_J: Any) -> Any:
     Dyadic merge: two neighbours with sums a, b and deviations M, N become one of n = 2^j tokens with sum a + b and
     M + N + (a - b)^2 / n. O(T), no cancellation. Beyond a completion's end Phi is constantly 0, so of the blocks
     held the only one to leave out is the one that its end lies in."""
-    xp, sums, levels = batch.xp, batch.phi, []
+    xp, sums = batch.xp, batch.phi
+    levels: list[Any] = []
     for j in range(len(held_J)):
         even, odd = slice(0, sums.shape[1] // 2 * 2, 2), slice(1, None, 2)
         merged = sums[:, even] - sums[:, odd]
@@ -203,9 +209,11 @@ def _spreads(batch: _Batch, blocks_BJ: Any, held_J: Any) -> Any:
     if not levels:
         return xp.zeros_like(blocks_BJ, dtype=sums.dtype)
     root = xp.sqrt(xp.concatenate(levels, axis=1))  # the blocks of all scales, side by side
-    first = xp.cumsum(held_J, axis=0) - held_J
-    cut = xp.arange(len(sums), device=sums.device)[:, None], first + xp.minimum(blocks_BJ, held_J - 1)
-    root[cut] = xp.where(blocks_BJ < held_J, 0.0, root[cut])
+    cut_BJ = blocks_BJ < held_J
+    if cut_BJ.any():
+        first = xp.cumsum(held_J, axis=0) - held_J
+        at = xp.arange(len(sums), device=sums.device)[:, None], first + xp.minimum(blocks_BJ, held_J - 1)
+        root[at] = xp.where(cut_BJ, 0.0, root[at])
     ends = accumulate(level.shape[1] for level in levels)
     parts = [root[:, end - level.shape[1] : end] for level, end in zip(levels, ends, strict=True)]
     return xp.stack([part.sum(axis=1) for part in parts], axis=1)
@@ -230,5 +238,5 @@ def _discontinuity(batch: _Batch) -> Any:
 def _moments(batch: _Batch) -> tuple[Any, Any]:
     xp, count = batch.xp, batch.xp.clip(batch.lengths, 1, None)
     mean = batch.phi_sum / count
-    apart = xp.where(batch.inside, batch.phi - mean[:, None], 0.0)
+    apart = _masked(xp, batch.phi - mean[:, None], batch.inside)
     return mean, xp.sqrt(xp.linalg.vecdot(apart, apart) / count)
