@@ -1,0 +1,76 @@
+"""What lies beside a log: how the run ended, its gate, and the size V of its vocabulary."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coherence.core.gate import WindowedGate
+from coherence.observing.logs import Log
+
+
+class Vocabulary(NamedTuple):
+    """V, and where it was found."""
+
+    size: int
+    source: str
+
+
+def read_object(path: Path | None) -> dict[str, Any]:
+    """A JSON object from a file; empty where there is none. ValueError names a file that is not JSON."""
+    if path is None or not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error})") from None
+    return value if isinstance(value, dict) else {}
+
+
+def gate_of(log: Log) -> tuple[WindowedGate, str]:
+    """The gate of the study that the run belongs to, else the default one; and its token class."""
+    studies = (folder / "study.json" for folder in log.path.resolve().parents)
+    sft = read_object(next(filter(Path.is_file, studies), None)).get("sft")
+    settings = sft.get("gate") if isinstance(sft, dict) else None
+    if not isinstance(settings, dict) or set(settings) != {"token_class", "threshold", "window", "count"}:
+        return WindowedGate(), "content"
+    return WindowedGate(settings["threshold"], settings["window"], settings["count"]), settings["token_class"]
+
+
+def vocabulary(log: Log, given: int | None) -> Vocabulary | None:
+    """V as given, or as the run's outcome, the model beside the log or the tracker's config tells it.
+
+    A model's config comes before its tokenizer: trainers take entropy over all rows of the head, padded ones too.
+    """
+    if given is not None and given < 2:
+        raise ValueError(f"--vocab-size must be at least 2, got {given}")
+    own, checkpoints = log.path.parent, sorted(log.path.parent.glob("checkpoint-*/"))
+    places = [
+        (folder, folder / name) for folder in (own, *checkpoints[-1:]) for name in ("config.json", "tokenizer.json")
+    ]
+    sizes = [
+        (given, "--vocab-size"),
+        (read_object(own / "outcome.json").get("vocab_size"), "outcome.json"),
+        (_from_phi(log), "its logged Phi"),
+        *((_size(read_object(path)), f"{folder.name}/{path.name}") for folder, path in places),
+        (_size(log.config), "the tracker's config"),
+    ]
+    return next((Vocabulary(size, source) for size, source in sizes if isinstance(size, int) and size >= 2), None)
+
+
+def _from_phi(log: Log) -> int | None:
+    """V of a run that logs entropy and Phi by our names: H / (1 - Phi) = ln V."""
+    for row in log.rows.values():
+        for tokens in ("all", "coherence"):
+            entropy, phi = row.get(f"{tokens}/entropy", math.nan), row.get(f"{tokens}/phi", math.nan)
+            if 0 < entropy < 30 * (1 - phi):
+                return round(math.exp(entropy / (1 - phi)))
+    return None
+
+
+def _size(told: Any) -> int | None:
+    """V by a model's config (of its text part, if it has parts), or the number of a tokenizer's tokens."""
+    size: int | None = told.get("vocab_size") or (told.get("text_config") or {}).get("vocab_size")
+    vocab = (told.get("model") or {}).get("vocab") or () if "added_tokens" in told else ()
+    tokens = {entry if isinstance(entry, str) else entry[0] for entry in vocab}
+    return size or len(tokens | {token["content"] for token in told.get("added_tokens") or ()}) or None
