@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from coherence.config.figures import settings
-from coherence.config.resolved import read_resolved
-from coherence.console import label, progress, run_cli
-from coherence.provenance.artifact import Artifact
+from coherence.console import progress, run_cli
+from coherence.figures.begin import begin
 
 
 def main(config: Path, compat: Path, out: Path) -> None:
@@ -14,37 +12,24 @@ def main(config: Path, compat: Path, out: Path) -> None:
     Args:
         config: results/X/study.json.
         compat: folder of the completions scored by the reference file's conventions.
-        out: path without suffix; .png, .svg, .md, .csv, .tex, .parquet and .caption.md are written.
+        out: path without suffix; .png, .svg, .pdf, .md, .csv, .tex, .parquet and .caption.md are written.
     """
-    label("alignment")
-    artifact = Artifact(
-        out=out,
-        stage="figures",
-        cell={"name": "alignment"},
-        script=Path(__file__),
-        settings=settings(read_resolved(config), "alignment"),
-        inputs={"compat": compat},
-        stem=True,
-    )
+    artifact = begin("alignment", __file__, config, out, {"compat": compat})
     if artifact.reuse():
         return
     import pandas as pd
 
     from coherence.figures.alignment import alignment, means
-    from coherence.figures.alignment_figure import TITLE, draw
+    from coherence.figures.alignment_figure import draw
     from coherence.figures.alignment_words import caption, table
     from coherence.figures.arms import Bootstrap
-    from coherence.figures.save import save_caption, save_data, save_figure, save_table
-    from coherence.figures.style import paper_style
+    from coherence.figures.save import save
 
     options = artifact.settings["figure"]
     completions = pd.read_parquet(compat / "compat.parquet")
     data, averages = alignment(completions, Bootstrap(**options)), means(completions)
-    with artifact.write() as folder, paper_style():
-        save_figure(draw(data), folder, artifact, TITLE)
-        save_table(table(averages, data), averages, folder, artifact)
-        save_data(data, folder, artifact)
-        save_caption(caption(completions, averages, data, options), folder, artifact)
+    words = caption(completions, averages, data, options)
+    save(artifact, data, words, draw(data), table(averages, data), averages)
     progress(f"{out}.png: {len(completions)} completions")
 
 

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from coherence.config.figures import settings
-from coherence.config.resolved import read_resolved
-from coherence.console import label, progress, run_cli
-from coherence.provenance.artifact import Artifact
+from coherence.console import progress, run_cli
+from coherence.figures.begin import begin
 
 
 def main(config: Path, out: Path) -> None:
@@ -13,31 +11,18 @@ def main(config: Path, out: Path) -> None:
 
     Args:
         config: results/X/study.json.
-        out: path of the table without suffix; .md, .csv, .tex, .parquet and .caption.md are written.
+        out: path without suffix; .md, .csv, .tex, .parquet and .caption.md are written.
     """
-    label("constants")
-    study = read_resolved(config)
-    artifact = Artifact(
-        out=out,
-        stage="figures",
-        cell={"name": "constants"},
-        script=Path(__file__),
-        settings=settings(study, "constants"),
-        inputs={},
-        stem=True,
-    )
+    artifact = begin("constants", __file__, config, out, {})
     if artifact.reuse():
         return
     from coherence.core.constant_checks import constant_checks
     from coherence.figures.constants import caption, check_rows, table
-    from coherence.figures.save import save_caption, save_data, save_table
+    from coherence.figures.save import save
 
     checks = constant_checks()
     rows = check_rows(checks)
-    with artifact.write() as folder:
-        save_table(table(checks), rows, folder, artifact)
-        save_data(rows, folder, artifact)
-        save_caption(caption(checks), folder, artifact)
+    save(artifact, rows, caption(checks), table=table(checks))
     progress(f"{out}.md: {len(checks)} statements, {int((rows['verdict'] != 'holds').sum())} do not hold")
 
 

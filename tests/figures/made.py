@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from repository import REPO
+from tokenizers import AddedToken, Tokenizer, models
 
+from coherence.config.study import Study, deep_merge, read_values
 from coherence.figures.read import Run
 
 VOCABULARY = 100
@@ -42,9 +45,13 @@ def sft_run(seed: int, gate_step: int | None = 10, curve: Sequence[tuple[float, 
     return Run("sft", seed, {"status": status, "gate_step": gate_step, "vocab_size": VOCABULARY}, metrics(curve))
 
 
-def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok") -> Run:
-    table = pd.DataFrame({"step": range(1, len(phi) + 1), "coherence/phi": phi})
-    return Run(arm, seed, {"status": status}, table)
+def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok", **columns: Any) -> Run:
+    """A GRPO run whose accuracy, cloud quality and CARL are Phi itself unless others are given."""
+    same = ("coherence/phi", "coherence/carl", "coherence/multiscale", "coherence/cloud_quality", "task/click")
+    table = pd.DataFrame({"step": range(1, len(phi) + 1)} | dict.fromkeys(same, phi))
+    rest = {"coherence/discontinuity": 0.5, "task/format": 1.0, "task/distance": 0.5}
+    rest |= {"distinct_completions": 4, "strict_zero_variance_groups": 0.5}
+    return Run(arm, seed, {"status": status}, table.assign(**rest | columns))
 
 
 def write_run(folder: Path, run: Run) -> Path:
@@ -58,22 +65,35 @@ def write_run(folder: Path, run: Run) -> Path:
     return out
 
 
+SHARED = {
+    "learning_rate": 1e-3,
+    "prompts_per_step": 2,
+    "num_generations": 4,
+    "carl_weights": {"multiscale": 0.5, "cloud_quality": 0.3, "discontinuity": 0.2},
+}
+ARMS = {"task": {"click": 1.0}, "carl": {"carl": 0.5}}
+
+
 def study(folder: Path) -> Path:
-    """A study.json that has what the figures read of it."""
-    values = {
+    """The default study with two seeds and two arms, resolved."""
+    bootstrap = {"resamples": 100}
+    options = {name: {"smooth": 3} for name in ("coherence_trap", "phi_trajectories", "reward_components")}
+    changed = {
         "seeds": [0, 1],
-        "sft": {"gate": GATE},
-        "grpo": {"arms": {"task": {}, "carl": {}}},
-        "figures": {
-            "alignment": {"resamples": 200, "level": 0.95},
-            "arms": {"resamples": 200, "level": 0.95, "reference": "task"},
-            "phi_trajectories": {"tokens": 4, "smooth": 3},
-            "sft_phases": {"smooth": 3},
-        },
+        "grpo": {"arms": {"task": {"rewards": {"format": None}}, "task+carl": None}},
+        "figures": deep_merge(options, dict.fromkeys(("alignment", "arms", "coherence_trap"), bootstrap)),
     }
-    path = folder / "study.json"
-    path.write_text(json.dumps(values))
+    path = folder / "results" / "made" / "study.json"
+    Study("made", deep_merge(read_values(REPO / "config/default.yaml"), changed)).write(path)
     return path
+
+
+def write_tables(folder: Path, name: str, table: pd.DataFrame) -> Path:
+    """A table as the only file of a folder with a manifest."""
+    folder.mkdir(parents=True)
+    table.to_parquet(folder / f"{name}.parquet")
+    (folder / "manifest.json").write_text(json.dumps({"files": []}))
+    return folder
 
 
 def generations(phi: Mapping[tuple[str, int], Sequence[Sequence[float]]]) -> pd.DataFrame:
@@ -121,3 +141,14 @@ def compat_scores(strict: Mapping[tuple[str, int], Sequence[float]]) -> pd.DataF
         for n, value in enumerate(values)
     ]
     return pd.DataFrame(rows)
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """A model's folder that has a tokenizer of four tokens: a word, a bracket, a number, the end."""
+    words = {"click": 0, "(": 1, "7": 2}
+    made = Tokenizer(models.WordLevel(words, unk_token="click"))
+    made.add_special_tokens([AddedToken("<|im_end|>", special=True)])
+    folder.mkdir(parents=True)
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "manifest.json").write_text(json.dumps({"files": []}))
+    return folder

@@ -8,7 +8,6 @@ from made import scores
 from coherence.figures.arms import Bootstrap, by_seed, complete_scores, pooled, statuses, summarise, wide
 from coherence.figures.arms_figure import draw, shown_families
 from coherence.figures.arms_words import caption, table
-from coherence.figures.style import paper_style
 
 BOOTSTRAP = Bootstrap(resamples=200, level=0.95)
 STRICT = {
@@ -75,7 +74,7 @@ def test_what_cannot_be_compared_refuses() -> None:
 
 
 def test_table_has_a_row_per_arm_and_csv_the_numbers(data: pd.DataFrame) -> None:
-    ended = statuses([("sft", "ok"), ("sft", "ok"), ("carl", "ok"), ("carl", "over_nan_budget"), ("task", "ok")])
+    ended = statuses({("sft", 0): "ok", ("sft", 1): "ok", ("carl", 0): "ok", ("carl", 1): "over_nan_budget"})
     rows = {row[0]: row for row in table(data, ended, "task").rows}
     assert list(rows) == ["SFT start", "task", "carl"]
     assert rows["carl"][1] == "1 ok, 1 over nan budget" and rows["SFT start"][1] == "2 ok"
@@ -83,6 +82,13 @@ def test_table_has_a_row_per_arm_and_csv_the_numbers(data: pd.DataFrame) -> None
     numbers = wide(data).set_index(["arm", "family", "mode"])
     assert numbers.loc[("carl", "all", "greedy"), "strict_difference"] == -1
     assert len(numbers) == 3 * 3 * 2 and "distinct_low" not in numbers
+
+
+def test_a_seed_that_ended_otherwise_is_a_cross() -> None:
+    data = summarise(scores(STRICT), "task", BOOTSTRAP, {("carl", 1): "degenerate"})
+    assert data.loc[data["status"] != "ok", ["arm", "seed"]].drop_duplicates().to_numpy().tolist() == [["carl", 1]]
+    marks = [line.get_marker() for line in draw(data, "task").axes[0].get_lines()]
+    assert marks.count("x") == 2, "greedy and sampled"
 
 
 def test_caption_names_the_trap_only_where_there_is_one(data: pd.DataFrame) -> None:
@@ -99,6 +105,5 @@ def test_many_families_are_drawn_as_one(data: pd.DataFrame) -> None:
     table["family"] = table["id"]
     crowd = summarise(table, "task", BOOTSTRAP)
     assert shown_families(crowd) == ["all"]
-    with paper_style():
-        assert len(draw(crowd, "task").axes) == 3
-        assert len(draw(data, "task").axes) == 4
+    assert len(draw(crowd, "task").axes) == 3
+    assert len(draw(data, "task").axes) == 4

@@ -1,57 +1,108 @@
-"""Figures as files: the same bytes every time, the identity inside, and nothing where there is no data."""
+"""Every figure and table as files: the same bytes every time, the origin inside, and nothing where there is no data."""
 
-import json
+import importlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import draw_sft_phases
 import pytest
-from made import sft_run, study, write_run
+from made import (
+    compat_scores,
+    generations,
+    grpo_run,
+    scores,
+    sft_run,
+    study,
+    tokenizer_folder,
+    write_run,
+    write_tables,
+)
 from PIL import Image
 
+from coherence.config.figures import NAMES
 from coherence.provenance.artifact import read_card
+from coherence.provenance.whence import origin
 
-SUFFIXES = ("png", "svg", "parquet", "caption.md")
+STRICT = {(arm, seed): [1, 0, 1, seed] for arm in ("sft", "task", "carl") for seed in (0, 1)}
+PICTURE, TABLE = {"png", "svg", "pdf"}, {"md", "csv", "tex"}
+TABLES = {"alignment", "arms", "constants", "phase_table"}
+BARE_TABLES = {"constants", "phase_table"}
+Build = Callable[[str, str], Path]
+
+
+def inputs(folder: Path) -> dict[str, dict[str, Any]]:
+    """The arguments of each figure's program, made once for a test."""
+    sft = [write_run(folder, sft_run(seed)) for seed in (0, 1)]
+    phi = [0.5, 0.6, 0.7, 0.8, 0.9]
+    grpo = [write_run(folder, grpo_run(arm, seed, phi)) for arm in ("task", "carl") for seed in (0, 1)]
+    scored = write_tables(folder / "scores", "scores", scores(STRICT))
+    compat = write_tables(folder / "compat", "compat", compat_scores(STRICT))
+    stored = [
+        write_tables(folder / "generate" / arm / f"seed{seed}", "generations", generations({(arm, seed): [[0.9, 0.5]]}))
+        for arm, seed in STRICT
+    ]
+    return {
+        "alignment": {"compat": compat},
+        "arms": {"scores": scored, "runs": [*sft, *grpo]},
+        "coherence_trap": {"scores": scored, "grpo": grpo},
+        "constants": {},
+        "phase_table": {"sft": sft},
+        "phi_trajectories": {"base": tokenizer_folder(folder / "base"), "generations": stored, "grpo": grpo},
+        "reward_components": {"grpo": grpo},
+        "sft_phases": {"sft": sft},
+    }
 
 
 @pytest.fixture
-def build(tmp_path: Path):  # type: ignore[no-untyped-def]
-    config = study(tmp_path)
-    sft = [write_run(tmp_path, sft_run(seed)) for seed in (0, 1)]
+def build(tmp_path: Path) -> Build:
+    config, arguments = study(tmp_path), inputs(tmp_path)
+    programs = {"constants": "tabulate_constants", "phase_table": "tabulate_phases"}
 
-    def run(name: str) -> Path:
-        out = tmp_path / name / "sft_phases"
-        draw_sft_phases.main(config, sft, out)
+    def run(name: str, folder: str) -> Path:
+        out = tmp_path / folder / "made" / name
+        program = importlib.import_module(programs.get(name, f"draw_{name}"))
+        program.main(config=config, out=out, **arguments[name])
         return out
 
     return run
 
 
-def test_a_rebuild_has_the_same_bytes(build) -> None:  # type: ignore[no-untyped-def]
-    once, again = build("once"), build("again")
-    for suffix in SUFFIXES:
-        assert Path(f"{once}.{suffix}").read_bytes() == Path(f"{again}.{suffix}").read_bytes(), suffix
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rebuild_has_the_same_files_and_bytes(build: Build, name: str) -> None:
+    once, again = build(name, "once").parent, build(name, "again").parent
+    suffixes = {path.name.removeprefix(f"{name}.") for path in once.iterdir()} - {"card.json"}
+    pictures, tables = set() if name in BARE_TABLES else PICTURE, TABLE if name in TABLES else set()
+    assert suffixes == {*pictures, *tables, "parquet", "caption.md", "manifest.json"}
+    for suffix in suffixes:
+        assert (once / f"{name}.{suffix}").read_bytes() == (again / f"{name}.{suffix}").read_bytes(), suffix
 
 
-def test_png_and_svg_hold_the_identity(build) -> None:  # type: ignore[no-untyped-def]
-    out = build("here")
-    identity = read_card(out)["identity"]["digest"]
+def test_each_format_holds_the_same_origin(build: Build) -> None:
+    out = build("sft_phases", "figs")
+    told = [origin(out.with_suffix(f".{suffix}")) for suffix in sorted(PICTURE)]
+    assert told[0] == told[1] == told[2]
+    assert told[0]["identity"] == read_card(out)["identity"]["digest"]
+    assert (told[0]["study"], told[0]["figure"], told[0]["seeds"]) == ("made", "sft_phases", [0, 1])
+    assert told[0]["settings"]["gate"]["token_class"] == "content"
+
+
+def test_a_figure_has_print_size_no_date_and_text_that_is_text(build: Build) -> None:
+    out = build("sft_phases", "figs")
     with Image.open(f"{out}.png") as image:
-        told = json.loads(image.text["Description"])
-        width = image.width / image.info["dpi"][0]
-    assert told["identity"] == identity and told["seeds"] == [0, 1]
-    assert told["settings"]["gate"]["token_class"] == "content" and told["figure"] == "sft_phases"
-    assert width == pytest.approx(7.0, abs=0.01), "two columns"
-    svg = Path(f"{out}.svg").read_text()
-    assert identity in svg and "<dc:date>" not in svg
+        assert image.width / image.info["dpi"][0] == pytest.approx(7.0, abs=0.01), "two columns"
+        assert image.info["Title"] == "The phases of supervised fine-tuning"
+    svg, pdf = Path(f"{out}.svg").read_text(), Path(f"{out}.pdf").read_bytes()
+    assert "<dc:date>" not in svg and "token accuracy</text>" in svg
+    assert b"CreationDate" not in pdf and b"/Type3" not in pdf and b"/FontFile2" in pdf
 
 
-def test_the_style_is_part_of_the_identity(build) -> None:  # type: ignore[no-untyped-def]
-    assert "src/coherence/figures/paper.mplstyle" in read_card(build("here"))["identity"]["parts"]["code"]
+def test_the_style_is_part_of_the_identity(build: Build) -> None:
+    assert "src/coherence/figures/paper.mplstyle" in read_card(build("sft_phases", "figs"))["identity"]["parts"]["code"]
 
 
-def test_without_data_nothing_is_written(build, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_without_data_nothing_is_written(build: Build, tmp_path: Path) -> None:
     for seed in (0, 1):
         (tmp_path / "sft" / f"seed{seed}" / "metrics.jsonl").write_text("")
     with pytest.raises(ValueError, match="nothing to draw"):
-        build("here")
-    assert not list(tmp_path.glob("here/*"))
+        build("sft_phases", "figs")
+    assert not list(tmp_path.glob("figs/*"))

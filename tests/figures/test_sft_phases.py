@@ -5,7 +5,7 @@ from made import GATE, MELTING_RUN, metrics, sft_run
 
 from coherence.figures.phase_table import PAPER_PHASES, phase_rows, table
 from coherence.figures.read import Run
-from coherence.figures.sft_phases import Band, bands, caption, curves, draw, draw_accuracy, median_curve
+from coherence.figures.sft_phases import Band, bands, caption, class_curve, curves, draw, draw_accuracy
 from coherence.figures.style import new_figure, paper_style
 
 
@@ -33,7 +33,7 @@ def test_bands_are_medians_over_runs() -> None:
 def test_bold_line_ends_where_less_than_half_of_the_runs_go_on() -> None:
     longer = [*MELTING_RUN, MELTING_RUN[-1], MELTING_RUN[-1]]
     data = curves([sft_run(0), sft_run(1), sft_run(2, 12, longer)], "content")
-    assert median_curve(data, "content", "accuracy", 1).index.max() == 10
+    assert class_curve(data, "content", "accuracy", 1).index.max() == 10
 
 
 def test_a_run_that_never_crystallized_is_dashed_and_named() -> None:
@@ -51,8 +51,7 @@ def test_a_class_without_tokens_is_left_out() -> None:
     run = Run("sft", 0, sft_run(0).outcome, metrics(MELTING_RUN).filter(regex="^(?!format)"))
     data = curves([run], "content")
     assert set(data["token_class"]) == {"all", "content"}
-    with paper_style():
-        draw(data, 3, GATE)
+    assert len(draw(data, 3, GATE).axes) == 2
 
 
 def test_no_run_refuses() -> None:

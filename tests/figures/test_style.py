@@ -19,6 +19,10 @@ def test_spread_takes_a_gap_per_neighbour() -> None:
     assert spread([0.0, 1.0, 2.0], gap=[0.0, 1.0, 3.0]) == pytest.approx([-2 / 3, 1 / 3, 10 / 3], abs=1e-6)
 
 
+def test_spread_stays_within_a_range() -> None:
+    assert spread([0.0, 0.1, 5.0], gap=2.0, within=(0.0, 6.0)) == pytest.approx([0.0, 2.0, 5.0])
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_spread_keeps_order_and_leaves_room(values: list[float]) -> None:
     placed = np.array(spread(values, gap=0.1))[np.argsort(values, kind="stable")]

@@ -17,24 +17,31 @@ def _odd(value: int) -> int:
 Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 
 
-class Alignment(Strict):
+class Bootstrapped(Strict):
+    """A figure with bootstrap intervals."""
+
+    resamples: int = Field(ge=100)
+    """Over seeds and units of prompts."""
+    level: float = Field(gt=0.5, lt=1)
+    """Of the percentile intervals."""
+
+
+class Alignment(Bootstrapped):
     """The reference file's scoring beside the aligned one."""
 
-    resamples: int = Field(ge=100)
-    """Bootstrap resamples over seeds and units of prompts."""
-    level: float = Field(gt=0.5, lt=1)
-    """Of the bootstrap intervals."""
 
-
-class Arms(Strict):
+class Arms(Bootstrapped):
     """Arms on the held-out split."""
 
-    resamples: int = Field(ge=100)
-    """Bootstrap resamples over seeds and items."""
-    level: float = Field(gt=0.5, lt=1)
-    """Of the bootstrap intervals."""
     reference: str
     """The arm that the others are subtracted from, item by item."""
+
+
+class CoherenceTrap(Bootstrapped):
+    """Phi against accuracy along GRPO, and how alike the completions become."""
+
+    smooth: Odd
+    """Running median (GRPO steps) of the bold lines."""
 
 
 class PhiTrajectories(Strict):
@@ -42,6 +49,13 @@ class PhiTrajectories(Strict):
 
     tokens: int = Field(ge=2)
     """Token positions shown."""
+    smooth: Odd
+    """Running median (GRPO steps) of the bold lines."""
+
+
+class RewardComponents(Strict):
+    """Every reward, and every part of CARL, along GRPO."""
+
     smooth: Odd
     """Running median (GRPO steps) of the bold lines."""
 
@@ -58,22 +72,37 @@ class Figures(Strict):
 
     alignment: Alignment
     arms: Arms
+    coherence_trap: CoherenceTrap
     phi_trajectories: PhiTrajectories
+    reward_components: RewardComponents
     sft_phases: SftPhases
 
 
-NAMES = ("alignment", "arms", "constants", "phase_table", "phi_trajectories", "sft_phases")
+NAMES = (
+    "alignment",
+    "arms",
+    "coherence_trap",
+    "constants",
+    "phase_table",
+    "phi_trajectories",
+    "reward_components",
+    "sft_phases",
+)
 """Every figure and table of a study."""
+GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_weights")
+"""What figures of GRPO's steps tell of all arms."""
 
 
 def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A figure's own options, and the cells that it pools."""
-    options = study["figures"].get(name, {})
+    """A figure's own options, the cells that it pools, and what it tells of how they were trained."""
+    options = {"figure": study["figures"].get(name, {})}
     if name == "constants":
-        return {"figure": options}
-    cells = {"seeds": study["seeds"]}
-    if name in ("alignment", "arms", "phi_trajectories"):
-        cells["arms"] = sorted(study["grpo"]["arms"])
-    else:
-        cells["gate"] = study["sft"]["gate"]
-    return {"figure": options, **cells}
+        return options
+    pooled = {**options, "seeds": study["seeds"]}
+    if name in ("phase_table", "sft_phases"):
+        return {**pooled, "gate": study["sft"]["gate"]}
+    if name in ("coherence_trap", "reward_components"):
+        paid = {arm: entry["rewards"] for arm, entry in study["grpo"]["arms"].items()}
+        grpo = {field: study["grpo"][field] for field in GRPO_FIELDS}
+        return {**pooled, "arms": paid, "grpo": grpo, "task": study["data"]["task"]}
+    return {**pooled, "arms": sorted(study["grpo"]["arms"])}

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coherence.figures.alignment import ALIGNED, COMPAT, PUBLISHED_COLLAPSED
+from coherence.figures.strips import OFFSET, draw_pairs, name_rows, unit_axis
 from coherence.figures.style import (
     DASHES,
     DOUBLE,
@@ -16,15 +17,16 @@ from coherence.figures.style import (
     arm_name,
     beside,
     new_figure,
+    paper_style,
     title,
 )
 
-TITLE = "Aligned scoring and the reference file's"
-OFFSETS = {ALIGNED: -0.2, COMPAT: 0.2}
+OFFSETS = {ALIGNED: -OFFSET, COMPAT: OFFSET}
 SPREAD, GOLDEN = 0.3, 0.618
 """Height of a strip of dots; a step that fills it evenly, the same in every build."""
 
 
+@paper_style()
 def draw(data: pd.DataFrame) -> Figure:
     """Both scores of each completion, how well each tells right from wrong, and both scores of known cases."""
     figure = new_figure(DOUBLE, 2.5)
@@ -49,7 +51,7 @@ def draw_completions(ax: Axes, data: pd.DataFrame) -> Axes:
             ax.scatter(rows[name], heights, s=2, color=colour, alpha=0.25, linewidth=0, rasterized=True)
             face = colour if name == ALIGNED else "white"
             ax.plot(rows[name].mean(), y + offset, marker=marker, color=INK, markerfacecolor=face, markersize=4.5)
-    _rows(ax, [arm_name(arm) for arm in looks])
+    name_rows(ax, [arm_name(arm) for arm in looks])
     values = [*data[ALIGNED], *data[COMPAT], PUBLISHED_COLLAPSED]
     ax.set_xlim(np.floor(min(values) * 10) / 10, np.ceil(max(values) * 10) / 10)
     _published_line(ax)
@@ -79,30 +81,9 @@ def _name_scores(ax: Axes, first: pd.DataFrame) -> None:
 def draw_separation(ax: Axes, data: pd.DataFrame) -> Axes:
     """A line per arm: aligned filled, the reference file's open, bars for the interval, small dots for seeds."""
     ax.axvline(0.5, color=RULE, linewidth=0.8, zorder=0)
-    looks = arm_looks(data["arm"])
-    for y, (arm, (colour, marker)) in enumerate(looks.items()):
-        for name, offset in OFFSETS.items():
-            rows = data[(data["arm"] == arm) & (data["convention"] == name)]
-            _interval(ax, rows, y + offset, colour, marker, filled=name == ALIGNED)
-    _rows(ax, [arm_name(arm) for arm in looks])
-    _unit_axis(ax, "AUROC of CARL")
+    draw_pairs(ax, data, data["arm"], "convention", ALIGNED, COMPAT)
+    unit_axis(ax, "AUROC of CARL")
     return ax
-
-
-def _interval(ax: Axes, rows: pd.DataFrame, y: float, colour: str, marker: str, filled: bool) -> None:
-    whole, seeds = rows[rows["seed"].isna()].iloc[0], rows[rows["seed"].notna()]
-    ax.plot([whole["low"], whole["high"]], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt")
-    ax.plot(seeds["estimate"], [y + 0.13] * len(seeds), ".", color=colour, markersize=2, alpha=0.8, clip_on=False)
-    face = colour if filled else "white"
-    ax.plot(whole["estimate"], y, marker=marker, color=colour, markerfacecolor=face, markersize=4, clip_on=False)
-
-
-def _rows(ax: Axes, names: list[str]) -> None:
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    for y in range(len(names) - 1):
-        ax.axhline(y + 0.5, color="#eeeeee", linewidth=0.6, zorder=0)
 
 
 def draw_cases(ax: Axes, data: pd.DataFrame) -> Axes:
@@ -114,18 +95,11 @@ def draw_cases(ax: Axes, data: pd.DataFrame) -> Axes:
         if np.isfinite(row["published"]):
             ax.plot(row["published"], y, "x", color=INK, markersize=4, zorder=3)
             beside(ax, "published", (row["published"], y), "left", MUTED)
-    _rows(ax, [str(name) for name in data["case"]])
-    _unit_axis(ax, "CARL")
+    name_rows(ax, [str(name) for name in data["case"]])
+    unit_axis(ax, "CARL")
     first = data.iloc[0]
     beside(ax, "reference file", (first[COMPAT], 0), "left", INK)
     ax.annotate(
         "aligned", (first[ALIGNED], 0), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=7, color=INK
     )
     return ax
-
-
-def _unit_axis(ax: Axes, label: str) -> None:
-    ax.set_xlim(-0.03, 1.03)
-    ax.set_xticks([0, 0.5, 1])
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.set_xlabel(label)

@@ -4,7 +4,8 @@ Legend: S seeds, I items (held-out prompts), clustered by their unit (prompts th
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ MEANS = ("strict", "format", "phi", "carl")
 DISTINCT, DIFFERENCE = "distinct", "strict_difference"
 QUANTITIES = (*MEANS, DIFFERENCE, DISTINCT)
 ALL = "all"
+Cell = tuple[str, int]
+"""An arm's name and a seed."""
 
 
 class Scores(NamedTuple):
@@ -57,7 +60,9 @@ def matrix(scores: pd.DataFrame, arm: str, mode: str, quantity: str) -> tuple[Ar
     return values.to_numpy(dtype=float), units.loc[values.columns].tolist()
 
 
-def summarise(scores: pd.DataFrame, reference: str, bootstrap: Bootstrap) -> pd.DataFrame:
+def summarise(
+    scores: pd.DataFrame, reference: str, bootstrap: Bootstrap, status: Mapping[Cell, str] = MappingProxyType({})
+) -> pd.DataFrame:
     """Tidy: one row per arm, mode, family and quantity, for each seed (no interval) and for all seeds (seed missing).
 
     Families are the data's own and `all`. `strict_difference` is the arm minus the reference, item by item;
@@ -73,7 +78,9 @@ def summarise(scores: pd.DataFrame, reference: str, bootstrap: Bootstrap) -> pd.
         for arm in arms
         for row in _rows(part, family, mode, arm, reference, bootstrap)
     ]
-    return pd.DataFrame(rows).astype({"seed": "Int64"})
+    data = pd.DataFrame(rows).astype({"seed": "Int64"})
+    data["status"] = [status.get(cell, "ok") for cell in zip(data["arm"], data["seed"], strict=True)]
+    return data
 
 
 def families(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -110,9 +117,15 @@ def _quantity(name: str, by_seed: Array, scores: pd.DataFrame, pooled: Interval)
         yield {"quantity": name, "seed": int(seed), "estimate": float(value), "low": np.nan, "high": np.nan}
 
 
+def both_modes(data: pd.DataFrame, quantity: str, family: str = ALL) -> pd.DataFrame:
+    """The rows of one quantity and family."""
+    return data[(data["quantity"] == quantity) & (data["family"] == family)]
+
+
 def pick(data: pd.DataFrame, quantity: str, mode: str = "greedy", family: str = ALL) -> pd.DataFrame:
     """The rows of one quantity, mode and family."""
-    return data[(data["quantity"] == quantity) & (data["mode"] == mode) & (data["family"] == family)]
+    rows = both_modes(data, quantity, family)
+    return rows[rows["mode"] == mode]
 
 
 def pooled(data: pd.DataFrame, arm: str, quantity: str, mode: str = "greedy", family: str = ALL) -> Mapping[str, float]:
@@ -139,10 +152,10 @@ def wide(data: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(named).dropna(axis=1, how="all").reset_index()
 
 
-def statuses(outcomes: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """How the runs of each arm ended, from (arm, status) pairs: `3 ok`, or `2 ok, 1 degenerate`."""
-    counts = Counter(outcomes)
+def statuses(status: Mapping[Cell, str]) -> dict[str, str]:
+    """How the runs of each arm ended: `3 ok`, or `2 ok, 1 degenerate`."""
+    counts = Counter((arm, ended) for (arm, _), ended in status.items())
     parts: dict[str, list[str]] = {}
-    for (arm, status), count in counts.items():
-        parts.setdefault(arm, []).append(f"{count} {status.replace('_', ' ')}")
+    for (arm, ended), count in counts.items():
+        parts.setdefault(arm, []).append(f"{count} {ended.replace('_', ' ')}")
     return {arm: ", ".join(texts) for arm, texts in parts.items()}

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
-from coherence.figures.arms import ALL, DIFFERENCE, by_seed, pick, pooled
+from coherence.figures.arms import ALL, DIFFERENCE, both_modes, by_seed, pooled
+from coherence.figures.strips import OFFSET, draw_pairs, unit_axis
 from coherence.figures.style import (
     DOUBLE,
     MUTED,
@@ -15,17 +15,18 @@ from coherence.figures.style import (
     arm_name,
     arm_order,
     beside,
+    name_points,
     new_figure,
-    spread,
+    paper_style,
     title,
 )
 
-TITLE = "Arms on the held-out split"
-OFFSETS = {"greedy": -0.16, "sampled": 0.16}
+OFFSETS = {"greedy": -OFFSET, "sampled": OFFSET}
 MOST_PANELS = 2
 """Families drawn one by one; with more, only all items together."""
 
 
+@paper_style()
 def draw(data: pd.DataFrame, reference: str) -> Figure:
     """Strict accuracy per family, its difference to the reference, and CARL against accuracy."""
     shown = shown_families(data)
@@ -33,10 +34,8 @@ def draw(data: pd.DataFrame, reference: str) -> Figure:
     axes = figure.subplots(1, len(shown) + 2, width_ratios=[1] * (len(shown) + 1) + [1.45])
     letters = iter("abcdef")
     for ax, family in zip(axes, shown, strict=False):
-        draw_rows(ax, data, "strict", family)
-        ax.set_xlim(-0.03, 1.03)
-        ax.set_xticks([0, 0.5, 1])
-        ax.set_xlabel("strict accuracy")
+        draw_pairs(ax, both_modes(data, "strict", family), data["arm"], "mode", "greedy", "sampled")
+        unit_axis(ax, "strict accuracy")
         title(ax, next(letters), "all items" if family == ALL else family)
     name_modes(axes[0], data, shown[0])
     draw_difference(axes[-2], data, reference)
@@ -54,32 +53,6 @@ def shown_families(data: pd.DataFrame) -> list[str]:
     return own if 0 < len(own) <= MOST_PANELS else [ALL]
 
 
-def draw_rows(ax: Axes, data: pd.DataFrame, quantity: str, family: str) -> Axes:
-    """A line per arm: greedy filled, sampled open, bars for the interval, small dots for seeds."""
-    looks = arm_looks(data["arm"])
-    for y, (arm, (colour, marker)) in enumerate(looks.items()):
-        for mode, offset in OFFSETS.items():
-            rows = pick(data, quantity, mode, family)
-            rows = rows[rows["arm"] == arm]
-            if len(rows):
-                _interval(ax, rows, y + offset, colour, marker, filled=mode == "greedy")
-    ax.set_yticks(range(len(looks)), [arm_name(arm) for arm in looks])
-    ax.set_ylim(len(looks) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.xaxis.set_major_formatter("{x:g}")
-    for y in range(len(looks) - 1):
-        ax.axhline(y + 0.5, color="#eeeeee", linewidth=0.6, zorder=0)
-    return ax
-
-
-def _interval(ax: Axes, rows: pd.DataFrame, y: float, colour: str, marker: str, filled: bool) -> None:
-    whole, seeds = rows[rows["seed"].isna()].iloc[0], rows[rows["seed"].notna()]
-    ax.plot([whole["low"], whole["high"]], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt")
-    ax.plot(seeds["estimate"], [y + 0.13] * len(seeds), ".", color=colour, markersize=2, alpha=0.8, clip_on=False)
-    face = colour if filled else "white"
-    ax.plot(whole["estimate"], y, marker=marker, color=colour, markerfacecolor=face, markersize=4, clip_on=False)
-
-
 def name_modes(ax: Axes, data: pd.DataFrame, family: str) -> Axes:
     """`greedy` and `sampled` beside the first arm's two marks, in place of a legend."""
     arm = next(iter(arm_looks(data["arm"])))
@@ -95,7 +68,8 @@ def name_modes(ax: Axes, data: pd.DataFrame, family: str) -> Axes:
 def draw_difference(ax: Axes, data: pd.DataFrame, reference: str) -> Axes:
     """Paired differences of strict accuracy to the reference, all items."""
     ax.axvline(0, color=RULE, linewidth=0.8, zorder=0)
-    draw_rows(ax, data, DIFFERENCE, ALL)
+    draw_pairs(ax, both_modes(data, DIFFERENCE), data["arm"], "mode", "greedy", "sampled")
+    ax.xaxis.set_major_formatter("{x:g}")
     beside(ax, "reference", (0, arm_order(data["arm"]).index(reference)), "left", MUTED)
     ax.set_xlabel("paired difference")
     return ax
@@ -113,7 +87,8 @@ def draw_trap(ax: Axes, data: pd.DataFrame) -> Axes:
             ax.annotate("", _point(data, arm), xytext=_point(data, START), arrowprops=arrow)
     ax.margins(x=0.08)
     ax.set_ylim(-0.03, 1.03)
-    _name_points(ax, data)
+    ends = {arm: (pooled(data, arm, "carl"), _point(data, arm)[1]) for arm in looks}
+    name_points(ax, {arm: (carl["low"], carl["high"], y) for arm, (carl, y) in ends.items()}, gap=0.085)
     ax.set_xlabel("CARL composite (greedy)")
     ax.set_ylabel("strict accuracy (greedy)")
     return ax
@@ -121,19 +96,6 @@ def draw_trap(ax: Axes, data: pd.DataFrame) -> Axes:
 
 def _point(data: pd.DataFrame, arm: str) -> tuple[float, float]:
     return pooled(data, arm, "carl")["estimate"], pooled(data, arm, "strict")["estimate"]
-
-
-def _name_points(ax: Axes, data: pd.DataFrame) -> None:
-    """Names beside the points, on the side that has room, apart from each other."""
-    looks, middle = arm_looks(data["arm"]), sum(ax.get_xlim()) / 2
-    heights = spread([_point(data, arm)[1] for arm in looks], gap=0.085)
-    for (arm, (colour, _)), height in zip(looks.items(), heights, strict=True):
-        x = pooled(data, arm, "carl")
-        if x["estimate"] < middle:
-            text = beside(ax, arm_name(arm), (x["high"], height), "right", colour)
-        else:
-            text = beside(ax, arm_name(arm), (x["low"], height), "left", colour)
-        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def _cross(ax: Axes, data: pd.DataFrame, arm: str, colour: str) -> None:

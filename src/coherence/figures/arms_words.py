@@ -64,7 +64,7 @@ CARL of greedy completions against their accuracy, with arrows from the SFT star
 percentile intervals from {options["resamples"]} bootstrap resamples of {what}; small dots: {seeds(count)}.
 From the start, {_start(data)}: {moves}. In the coherence trap (CARL above the start's, accuracy below it, intervals
 apart): {_trapped(data, arms)}. Table: format, Φ and CARL are means over greedy completions; distinct counts different
-ones among {items}, lowest to highest seed. {left_out} {f"Runs that did not end ok: {odd}." if odd else ""}"""
+ones among {items}, lowest to highest seed. {left_out} {f"Crosses: runs that did not end ok ({odd})." if odd else ""}"""
 
 
 def _start(data: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """Read the artifacts that figures are drawn from: runs with their per-step metrics, and stored generations."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,6 @@ def cell_of(folder: Path) -> tuple[str, int]:
     return folder.parent.name, int(seed)
 
 
-def by_cell(folders: Sequence[Path]) -> dict[str, Path]:
-    """The folders by the names that they have as inputs, `{arm}/seed{seed}`."""
-    return {f"{folder.parent.name}/{folder.name}": folder for folder in folders}
-
-
 def read_run(folder: Path) -> Run:
     """Outcome and metrics of one run; ValueError where no step was logged."""
     arm, seed = cell_of(folder)
@@ -45,6 +40,17 @@ def read_run(folder: Path) -> Run:
     if not lines:
         raise ValueError(f"{folder / 'metrics.jsonl'} has no line: there is nothing to draw")
     return Run(arm, seed, outcome, pd.DataFrame([json.loads(line) for line in lines]))
+
+
+def over_steps(runs: Sequence[Run], columns: Mapping[str, str]) -> pd.DataFrame:
+    """One row per GRPO run and step, with these of its metrics under these names; ValueError without a run."""
+    if not runs:
+        raise ValueError("no GRPO run: there is nothing to draw")
+    tables = [
+        run.metrics[["step", *columns]].rename(columns=columns).assign(arm=run.arm, seed=run.seed, status=run.status)
+        for run in runs
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_generations(folders: Sequence[Path]) -> pd.DataFrame:

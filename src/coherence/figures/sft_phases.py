@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coherence.core.phases import Phase, find_phases
+from coherence.figures.curves import draw_seeds, median_curve
 from coherence.figures.read import Run, unusual
 from coherence.figures.style import (
-    DASHES,
     DOUBLE,
     INK,
     MUTED,
@@ -21,12 +21,11 @@ from coherence.figures.style import (
     beside,
     label_ends,
     new_figure,
-    running_median,
+    paper_style,
     spread,
 )
 from coherence.figures.words import seeds, span
 
-TITLE = "Phases of supervised fine-tuning"
 CLASSES = ("all", "format", "content")
 COLOURS = {"all": "#8a8a8a", "format": "#e69f00", "content": "#7b3294"}
 BANDS = {
@@ -105,17 +104,10 @@ def bands(data: pd.DataFrame) -> list[Band]:
     return [Band(name, float(a), float(b)) for name, a, b in zip(names, starts, ends, strict=True) if a <= b]
 
 
-def median_curve(data: pd.DataFrame, name: str, quantity: str, smooth: int) -> "pd.Series[float]":
-    """Median over runs at each step that at least half of them reached, then the running median over steps."""
-    values = data[data["token_class"] == name].groupby("step")[quantity]
-    kept = values.count() * 2 >= data["seed"].nunique()
-    median = values.median()[kept]
-    return pd.Series(running_median(median, smooth), index=median.index)
-
-
 # ------------------------------------------------------------------------------- drawing
 
 
+@paper_style()
 def draw(data: pd.DataFrame, smooth: int, gate: Mapping[str, Any]) -> Figure:
     """Accuracy above, entropy share below, on one step axis with square-root spacing (the melt is short)."""
     figure = new_figure(DOUBLE, 3.5)
@@ -199,7 +191,7 @@ def draw_entropy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
     ends = {}
     for name in _classes(data, *CLASSES):
         _lines(ax, data, name, "entropy_share", smooth)
-        ends[name] = (float(ax.get_xlim()[1]), float(median_curve(data, name, "entropy_share", smooth).iloc[-1]))
+        ends[name] = (float(ax.get_xlim()[1]), float(class_curve(data, name, "entropy_share", smooth).iloc[-1]))
     label_ends(ax, ends, COLOURS, gap=0.11)
     ax.set_ylim(-0.03, 1.03)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -224,11 +216,14 @@ def _classes(data: pd.DataFrame, *names: str) -> list[str]:
 
 
 def _lines(ax: Axes, data: pd.DataFrame, name: str, quantity: str, smooth: int) -> None:
-    for _, run in data[data["token_class"] == name].groupby("seed"):
-        dashed = DASHES if run["status"].iloc[0] != "ok" else "-"
-        ax.plot(run["step"], run[quantity], color=COLOURS[name], alpha=0.45, linewidth=0.6, linestyle=dashed)
-    bold = median_curve(data, name, quantity, smooth)
+    draw_seeds(ax, data[data["token_class"] == name], "step", quantity, COLOURS[name])
+    bold = class_curve(data, name, quantity, smooth)
     ax.plot(bold.index, bold, color=COLOURS[name])
+
+
+def class_curve(data: pd.DataFrame, name: str, quantity: str, smooth: int) -> "pd.Series[float]":
+    """The bold line of one token class."""
+    return median_curve(data[data["token_class"] == name], "step", quantity, smooth)
 
 
 # ------------------------------------------------------------------------------- words
@@ -257,7 +252,7 @@ def _span(band: Band) -> str:
 
 
 def _crossing(data: pd.DataFrame, name: str, smooth: int) -> str:
-    bold = median_curve(data, name, "accuracy", smooth)
+    bold = class_curve(data, name, "accuracy", smooth)
     return f"{name} at step {bold.index[bold >= 0.5][0]}" if (bold >= 0.5).any() else f"{name} never"
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 HASHED_FILES = ("paper.mplstyle",)
@@ -73,10 +74,13 @@ def title(ax: Axes, letter: str, text: str) -> None:
     ax.set_title(rf"$\bf{{{letter}}}$  {text}")
 
 
-def spread(values: Sequence[float], gap: float | Sequence[float]) -> list[float]:
+def spread(
+    values: Sequence[float], gap: float | Sequence[float], within: tuple[float, float] = (-np.inf, np.inf)
+) -> list[float]:
     """The values moved apart, in their order and no more than needed, until neighbours are `gap` apart.
 
-    A list gives the gap before each value (the first one of it is not used). Overlaps are shared by both sides.
+    A list gives the gap before each value (the first one of it is not used). Overlaps are shared by both sides; no
+    value leaves the range `within`, if there is room in it.
     """
     order = np.argsort(values, kind="stable")
     placed = np.asarray(values, dtype=float)[order]
@@ -86,6 +90,7 @@ def spread(values: Sequence[float], gap: float | Sequence[float]) -> list[float]
             push = max(0.0, need - (placed[i + 1] - placed[i])) / 2
             placed[i] -= push
             placed[i + 1] += push
+        placed = np.clip(placed, *within)
     result = np.empty_like(placed)
     result[order] = placed
     return [float(value) for value in result]
@@ -104,6 +109,17 @@ def beside(ax: Axes, text: str, point: tuple[float, float], side: Literal["left"
         color=colour,
         annotation_clip=False,
     )
+
+
+def name_points(ax: Axes, points: Mapping[str, tuple[float, float, float]], gap: float) -> None:
+    """Write each arm's name beside its point (x from, x to, y), on the side that has room, names `gap` apart."""
+    middle = sum(ax.get_xlim()) / 2
+    heights = spread([y for _, _, y in points.values()], gap)
+    for (arm, (low, high, _)), height in zip(points.items(), heights, strict=True):
+        is_left = low + high < 2 * middle
+        place = (high if is_left else low, height)
+        text = beside(ax, arm_name(arm), place, "right" if is_left else "left", arm_looks(points)[arm][0])
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapping[str, str], gap: float) -> None:

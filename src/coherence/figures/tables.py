@@ -3,17 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TEX = {
-    "\\": r"\textbackslash{}",
-    **{character: rf"\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "*": r"$*$",
-    "<": r"$<$",
-    ">": r"$>$",
-    "→": r"$\to$",
-    "Φ": r"$\Phi$",
-}
+from tabulate import tabulate
+
+TEX = {"→": r"$\to$", "Φ": r"$\Phi$", "*": r"$*$"}
+"""Symbols of our tables as LaTeX's mathematics; its own characters are tabulate's to escape."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +26,9 @@ class Table:
 
 def to_markdown(table: Table) -> str:
     """A pipe table, columns padded so that the source reads as a table too."""
-    cells = [[markdown(cell) for cell in row] for row in (table.headers, *table.rows)]
-    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
-    right = [column.startswith("r") for column in table.columns]
-    rule = ["-" * (width - 1) + ":" if side else "-" * width for width, side in zip(widths, right, strict=True)]
-    lines = [_padded(cells[0], widths, right), rule, *(_padded(row, widths, right) for row in cells[1:])]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _padded(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
-    columns = zip(cells, widths, right, strict=True)
-    return [cell.rjust(width) if side else cell.ljust(width) for cell, width, side in columns]
+    sides = ["right" if column.startswith("r") else "left" for column in table.columns]
+    headers, *rows = [[markdown(cell) for cell in row] for row in (table.headers, *table.rows)]
+    return tabulate(rows, headers, "pipe", disable_numparse=True, colalign=sides) + "\n"
 
 
 def markdown(text: str) -> str:
@@ -52,13 +37,7 @@ def markdown(text: str) -> str:
 
 
 def to_tex(table: Table) -> str:
-    """A booktabs tabular, to be put into a table environment with the caption."""
-    rows = [" & ".join(map(tex, row)) + r" \\" for row in table.rows]
-    head = " & ".join(map(tex, table.headers)) + r" \\"
-    begin = rf"\begin{{tabular}}{{{''.join(table.columns)}}}"
-    return "\n".join([begin, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def tex(text: str) -> str:
-    """A cell with LaTeX's own characters escaped; the few symbols of our tables become mathematics."""
+    """A booktabs tabular, to be put into a table environment with the caption; its columns are the table's own."""
+    _, *lines = tabulate(table.rows, table.headers, "latex_booktabs", disable_numparse=True).splitlines()
+    text = "\n".join([rf"\begin{{tabular}}{{{''.join(table.columns)}}}", *lines, ""])
     return "".join(TEX.get(character, character) for character in text)

@@ -1,5 +1,6 @@
 """Numbers as captions and tables spell them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -21,3 +22,8 @@ def mean(values: "pd.Series[Any]", digits: int = 2) -> str:
 def seeds(count: int) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{count} seed" if count == 1 else f"{count} seeds"
+
+
+def mix(weights: Mapping[str, float]) -> str:
+    """A weighted sum: `0.2 format + 1 click`."""
+    return " + ".join(f"{weight:g} {name.replace('_', ' ')}" for name, weight in weights.items())
