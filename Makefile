@@ -1,19 +1,21 @@
 # make all    the embedded study, from base model to figures        make demo   the same in about a minute
 # make test   every test                                            make lint   what keeps the house clean
 # make bench  everybody's numbers side by side (about five minutes)
+# make publish  the embedded study's figures, tables and numbers into docs/figures, README and docs
 PYTHON ?= python3.11
 CORES  ?= 2
 BIN    := .venv/bin
 STUDY  ?= default
 
-.PHONY: all demo test lint lock schema bench
+.PHONY: all demo test lint lock schema bench publish
 
 all: .venv/ready
+	@test -f config/$(STUDY).yaml || { echo "error: config/$(STUDY).yaml does not exist" >&2; exit 2; }
 	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/$(STUDY).yaml -- all
 
 demo: .venv/ready
 	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/demo.yaml -- all
-	@echo "the picture: figs/demo/phi_trajectories.png"
+	@echo "all of it in one page: figs/demo/report.html"
 
 test: .venv/ready
 	$(BIN)/python -m pytest tests
@@ -37,6 +39,9 @@ lock: .venv/ready
 
 schema: .venv/ready
 	$(BIN)/python scripts/write_schema.py
+
+publish: .venv/ready
+	@$(BIN)/python scripts/publish.py
 
 bench: .bench-venv/ready
 	@.bench-venv/bin/python benchmarks/run.py

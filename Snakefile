@@ -11,12 +11,13 @@ include: "workflow/rules/sft.smk"
 include: "workflow/rules/grpo.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        expand(f"{F}/{{name}}.manifest.json", name=FIGURES),
+        expand(f"{F}/{{name}}.manifest.json", name=[*FIGURES, "report"]),
     localrule: True
 
 

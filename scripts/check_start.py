@@ -24,7 +24,7 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
         out: folder of the artifact.
     """
     label(f"start seed{seed}")
-    settings = start_settings(read_resolved(config), seed)
+    settings = start_settings(read_resolved(config, seed), seed)
     artifact = Artifact(
         out=out,
         stage="start",

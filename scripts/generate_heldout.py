@@ -20,7 +20,7 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
         out: folder of the artifact.
     """
     label(f"generate {arm} seed{seed}")
-    study = read_resolved(config)
+    study = read_resolved(config, seed, arm)
     artifact = Artifact(
         out=out,
         stage="generate",

@@ -37,17 +37,17 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
     from coherence.config.base import EmbeddedModel
     from coherence.config.compute import Compute
     from coherence.models.embedded import make_llama, make_tokenizer
-    from coherence.models.load import save_model
+    from coherence.models.load import check_device, save_model
     from coherence.streams import generator, integer_seed
     from coherence.training.pretrain import pretrain
 
-    config = EmbeddedModel.parse(section, "model")
+    config, where = EmbeddedModel.parse(section, "model"), Compute.parse(compute, "compute")
+    check_device(where.device)
     tokenizer = make_tokenizer(config, generator(config.seed, "base", "tokenizer"))
     model = make_llama(config, tokenizer, integer_seed(config.seed, "base", "weights"))
     progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, prior: {config.prior}")
     if config.prior != "none":
         rng, order = generator(config.seed, "base", "corpus"), integer_seed(config.seed, "base", "order")
-        where = Compute.parse(compute, "compute")
         pretrain(config, where, model.to(where.device), tokenizer, folder, rng, order)
     save_model(model, tokenizer, folder)
 

@@ -37,10 +37,13 @@ def main(config: Path, base: Path, out: Path) -> None:
 
 def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folder: Path) -> dict[str, Any]:
     """Rows that fit, with splits that share nothing, as one table; the report is returned."""
-    from coherence.models.load import completion_ids, load_tokenizer, prompt_ids, render_prompt
+    from transformers import AutoConfig
+
+    from coherence.models.load import check_context, completion_ids, load_tokenizer, prompt_ids, render_prompt
     from coherence.tasks.rows import Report, Row, check_splits, drop_long, to_table
 
     tokenizer = load_tokenizer(base)
+    check_context(AutoConfig.from_pretrained(base), section["max_tokens"])
     report = Report()
 
     def render(instruction: str) -> str:
@@ -50,7 +53,7 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
         return len(prompt_ids(tokenizer, row.prompt)) + len(completion_ids(tokenizer, row.completion)[0])
 
     rows = drop_long(make_rows(section, sources, render, report), count_tokens, section["max_tokens"], report)
-    check_splits(rows, ("sft", "grpo", "heldout"))
+    check_splits(rows, ("sft", "grpo", "heldout"), report)
     report.kept.update(row.split for row in rows)
     to_table(rows).to_parquet(folder / "data.parquet", index=False)
     (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
         out: folder of the artifact.
     """
     label(f"grpo {arm} seed{seed}")
-    study = read_resolved(config)
+    study = read_resolved(config, seed, arm)
     artifact = Artifact(
         out=out,
         stage="grpo",
@@ -37,7 +37,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
         return
     from coherence.config.compute import Compute
     from coherence.config.grpo import Arm, GrpoConfig
-    from coherence.models.load import load_model, load_tokenizer, quiet
+    from coherence.models.load import check_context, load_model, load_tokenizer, prompt_ids, quiet
     from coherence.streams import integer_seed
     from coherence.tasks.read import read_rows
     from coherence.training.grpo import train
@@ -47,16 +47,20 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     start = json.loads((sft / "outcome.json").read_text(encoding="utf-8"))["status"]
     if grpo.require_crystallized and start != "ok":
         raise ValueError(f"{sft} ended '{start}': GRPO starts from it only with grpo.require_crystallized: false")
+    model, tokenizer = load_model(sft, compute.device), load_tokenizer(sft)
+    rows = read_rows(data / "data.parquet", "grpo")
+    longest = max(len(prompt_ids(tokenizer, row["prompt"])) for row in rows)
+    check_context(model.config, longest + grpo.max_completion_length)
     with artifact.write() as folder:
         outcome = train(
             grpo,
             compute,
             Arm.parse(study["grpo"]["arms"][arm], f"grpo.arms.{arm}"),
             study["data"]["task"],
+            model,
             load_model(sft, compute.device),
-            load_model(sft, compute.device),
-            load_tokenizer(sft),
-            read_rows(data / "data.parquet", "grpo"),
+            tokenizer,
+            rows,
             folder,
             integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
         )

@@ -22,7 +22,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
         out: folder of the artifact.
     """
     label(f"sft seed{seed}")
-    study = read_resolved(config)
+    study = read_resolved(config, seed)
     artifact = Artifact(
         out=out,
         stage="sft",

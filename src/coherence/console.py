@@ -46,13 +46,23 @@ class Ticker:
             progress(f"step {step}/{total}  {text}")
 
 
+def one_line(error: Exception) -> str:
+    """A mistake in one line; what the system says of a file gets the file's name in front and a hint."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror} (is the path right, and may it be read or written?)"
+    elif isinstance(error, FileNotFoundError):
+        text = f"{error}: no such file (is that the right folder?)"
+    return " ".join(text.split())
+
+
 def run_cli(main: Callable[..., Any]) -> None:
     """Run a tyro program. A user's mistake (ValueError, a file that cannot be read or written) is one line and exit
     code 2; where stderr is a log file, that gets the whole story."""
     try:
         code = tyro.cli(main)
     except (ValueError, OSError) as error:
-        line = f"error: {' '.join(str(error).split())}"
+        line = f"error: {one_line(error)}"
         if logs_to_file():
             traceback.print_exc()
             print(f"{_label}{line}")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from coherence.core import compat, constants
+from coherence.core import compat, compat_cascade, compat_rewards, compat_traces, constants
 from coherence.core.composite import discontinuity_score
 from coherence.core.constant_checks import is_triadic
 
@@ -31,7 +31,7 @@ JUMPS = [
 
 
 def _vectors(*functions: str) -> list[Any]:
-    files = ("carl_vectors.json", "carl_vectors_more.json")
+    files = ("carl_vectors.json", "carl_vectors_more.json", "carl_vectors_030.json")
     found = [v for name in files for v in json.loads((HERE / name).read_text())["vectors"]]
     return [pytest.param(v, id=v["id"]) for v in found if v["function"] in functions]
 
@@ -211,11 +211,130 @@ def test_jumps_at_the_edges(phi: list[float], score: float) -> None:
     assert discontinuity_score([phi], [len(phi)])[0] == pytest.approx(score)
 
 
+@pytest.mark.parametrize("vector", _vectors("CoherenceTrace.kuramoto_R"))
+def test_kuramoto(vector: dict[str, Any]) -> None:
+    _expect(vector, lambda: compat_traces.kuramoto(np.array(vector["inputs"]["phi"])))
+
+
+@pytest.mark.parametrize("vector", _vectors("CoherenceTrace"))
+def test_trace(vector: dict[str, Any]) -> None:
+    phi, expected = np.array(vector["inputs"]["phi"]), dict(vector["expected"])
+    assert compat_traces.sparkline(phi) == expected.pop("spark")
+    assert compat_traces.defect_map(phi) == expected.pop("map")
+    assert compat_traces.jump_positions(phi) == (expected["cryst_pos"], expected["melt_pos"])
+    assert [len(found) for found in compat_traces.jump_positions(phi)] == [expected["n_cryst"], expected["n_melt"]]
+    scales = {int(j): value for j, value in expected.pop("scales").items()}
+    assert compat_traces.scale_coherence(phi) == pytest.approx(scales, rel=RTOL)
+    got = {
+        **compat_traces.trace_scores(phi, np.full(len(phi), vector["inputs"]["selected_prob"])),
+        "R_at_0_2_4": compat_traces.kuramoto(phi[[0, 2, 4]]),
+        "sharp_0_3": compat_traces.transition_sharpness(phi, [0, 3]),
+        "segments_0_3": compat_traces.segment_means(phi, [0, 3]),
+    }
+    for key in expected.keys() & got.keys():
+        np.testing.assert_allclose(got[key], expected[key], RTOL, err_msg=key)
+    assert expected.keys() - got.keys() == {"n_cryst", "n_melt", "cryst_pos", "melt_pos"}
+
+
+@pytest.mark.parametrize("vector", _vectors("CoherenceTrace.from_entropy"))
+def test_trace_from_entropies(vector: dict[str, Any]) -> None:
+    inputs = dict(vector["inputs"])
+    previous = inputs.pop("prev_phi", None)
+    phi, prob = compat_traces.from_entropy(*inputs.values())
+    got = {"phi": phi, "delta_phi": compat.steps(phi, previous), **compat_traces.trace_scores(phi, prob, previous)}
+    _expect(vector, lambda: got)
+
+
+@pytest.mark.parametrize("vector", _vectors("CoherenceTrace.multiscale_coherence"))
+def test_multiscale_of_a_single_token(vector: dict[str, Any]) -> None:
+    phi = np.array(vector["inputs"]["phi"])
+    _expect(vector, lambda: compat_traces.trace_scores(phi, phi)["multiscale"])
+    assert compat.multiscale_coherence(phi) == 0.5
+
+
+@pytest.mark.parametrize("vector", _vectors("CascadeRewardManager.get_stage_weight"))
+def test_cascade_weights(vector: dict[str, Any]) -> None:
+    inputs = vector["inputs"]
+    shape = inputs["carl_start"], inputs["warmup"]
+    _expect(vector, lambda: [compat_cascade.stage_weight(step, *shape, inputs["stages"]) for step in inputs["steps"]])
+    falls = [compat_cascade.stage_weight(step, *shape, "AB") for step in (4, 5, 14)]
+    assert falls == [1.0, 0.1, 1.0], "the ramp takes the task rewards along"
+
+
+@pytest.mark.parametrize("vector", _vectors("CascadeRewardManager.record_metric"))
+def test_self_calibrating_gate(vector: dict[str, Any]) -> None:
+    assert compat_cascade.gate_fires_at(vector["inputs"]["metric"]) == vector["expected"]
+
+
+def test_self_calibrating_gate_is_a_timer() -> None:
+    assert compat_cascade.gate_fires_at([0.5] * 9) == 5
+    assert compat_cascade.gate_fires_at(list(np.linspace(1, 0, 50))) is None
+
+
+REWARDS: dict[str, Callable[..., Any]] = {
+    "tool_call_format_reward": compat_rewards.format_reward,
+    "neuralese_v2_reward": compat_rewards.density_reward,
+    "conciseness_reward": compat_rewards.conciseness_reward,
+    "chain_completion_reward": compat_rewards.chain_reward,
+    "click_accuracy_reward": compat_rewards.click_reward,
+    "precision_reward": compat_rewards.precision_reward,
+}
+
+
+@pytest.mark.parametrize("vector", _vectors(*REWARDS))
+def test_rewards_of_completions(vector: dict[str, Any]) -> None:
+    inputs = dict(vector["inputs"])
+    completions, reward = inputs.pop("completions"), REWARDS[vector["function"]]
+    _expect(vector, lambda: [reward(text, *inputs.values()) for text in completions])
+
+
+@pytest.mark.parametrize("vector", _vectors("_parse_coordinates"))
+def test_coordinates(vector: dict[str, Any]) -> None:
+    found = [compat_rewards.coordinates(text) for text in vector["inputs"]["text"]]
+    assert found == [pair and tuple(pair) for pair in vector["expected"]]
+
+
+@pytest.mark.parametrize("vector", _vectors("CoherenceUnderPressureProbe._classify_profile"))
+def test_pressure_profiles(vector: dict[str, Any]) -> None:
+    name, value = compat_rewards.pressure_profile(vector["inputs"]["phi_levels"])
+    assert (name, pytest.approx(value)) == tuple(vector["expected"])
+
+
+@pytest.mark.parametrize("vector", _vectors("AtroposAdapter.compute_coherence_bonus"))
+def test_bonus_from_logprobs(vector: dict[str, Any]) -> None:
+    _expect(vector, lambda: compat_rewards.logprob_bonus(*vector["inputs"].values()))
+
+
+READ = '{"name": "read_file", "arguments": {"path": "x"}}'
+
+
+def test_rewards_beyond_the_recorded_ones() -> None:
+    texts = [READ, f"```json\n{READ}\n```", READ.replace("read_file", "foo"), "{", '{"name": "a", "arguments": "{}"}']
+    assert [compat_rewards.format_reward(text) for text in texts] == [1.0, 1.0, 0.8, 0.0, 0.8]
+    assert [compat_rewards.selection_reward(text, ["read_file"]) for text in texts[:3]] == [1.0, 1.0, 0.0]
+    assert compat_rewards.selection_reward(READ, ["write_file"]) == 0.5
+    assert [compat_rewards.chain_reward(text, ["a"], 0) for text in ("none", READ)] == [1.0, 0.0]
+    assert compat_rewards.chain_reward(f"a: {READ}", ["a:"], 1) == 0.3
+    forms = ["none", "(1, 2)", "I would click at (1, 2)"]
+    assert [compat_rewards.coordinate_format_reward(text) for text in forms] == [0.0, 1.0, 0.6]
+    assert compat_rewards.density_reward("{ {a} {b{c}} }}" + "." * 25) == pytest.approx(0.7)
+    assert [compat_rewards.pressure_profile(x)[0] for x in ([0.9, 0.1], [0, 0], [1, 0.75, 1, 0.75, 0.45], [])] == [
+        "collapse", "collapse", "cliff", "collapse",
+    ]  # fmt: skip
+
+
 def test_no_vector_is_left_out() -> None:
     covered = {
         "constants", "t_star", "main", "compute_phi", "multiscale_coherence", "cloud_quality",
         "discontinuity_score", "carl_reward", "coherence_gate", "PhaseTransitionGate.check",
         "PhaseTransitionGate.on_log", "make_carl_reward_fn",
     }  # fmt: skip
-    document = json.loads((HERE / "carl_vectors.json").read_text())
-    assert {vector["function"] for vector in document["vectors"]} == covered
+    later = {
+        *REWARDS, "CoherenceTrace", "CoherenceTrace.kuramoto_R", "CoherenceTrace.from_entropy",
+        "CoherenceTrace.multiscale_coherence", "CascadeRewardManager.get_stage_weight", "_parse_coordinates",
+        "CascadeRewardManager.record_metric", "CoherenceUnderPressureProbe._classify_profile",
+        "AtroposAdapter.compute_coherence_bonus",
+    }  # fmt: skip
+    for name, functions in (("carl_vectors.json", covered), ("carl_vectors_030.json", later)):
+        document = json.loads((HERE / name).read_text())
+        assert {vector["function"] for vector in document["vectors"]} == functions

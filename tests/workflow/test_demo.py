@@ -11,7 +11,14 @@ def test_the_demo_runs_from_base_model_to_figures(tmp_path: Path) -> None:
     clone = copy_repository(tmp_path / "clone")
     done = clone.snakemake("all", config="config/demo.yaml")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    for name in ("phi_trajectories.png", "sft_phases.svg", "arms.md", "phase_table.tex", "constants.csv"):
+    for name in (
+        "phi_trajectories.png",
+        "sft_phases.svg",
+        "arms.md",
+        "phase_table.tex",
+        "constants.csv",
+        "report.html",
+    ):
         assert (clone.root / "figs/demo" / name).stat().st_size > 100
     outcome = json.loads((clone.root / "results/demo/grpo/task/seed0/outcome.json").read_text())
     assert (outcome["status"], outcome["statistics_source"]) == ("ok", "generation")

@@ -19,7 +19,7 @@ def stages(planned: Counter[str]) -> dict[str, int]:
 
 
 def figures(planned: Counter[str]) -> set[str]:
-    return set(planned) - STAGES
+    return set(planned) - STAGES - {"report"}
 
 
 def cards(clone: Clone) -> dict[str, str]:
@@ -65,7 +65,13 @@ def test_one_figures_script_reruns_that_figure(clone: Clone, name: str) -> None:
     clone.edit(f"scripts/{script.name}", lambda s: s + "\nEDITED = 1\n")
     planned = clone.planned()
     assert stages(planned) == {}
-    assert figures(planned) == {name}
+    assert figures(planned) == {name} and planned["report"] == 1
+
+
+@pytest.mark.parametrize("name", ["page.css", "page.html.jinja"])
+def test_the_look_of_the_report_reruns_the_report_alone(clone: Clone, name: str) -> None:
+    clone.edit(f"src/coherence/report/{name}", lambda s: s + "\n")
+    assert clone.planned() == Counter({"report": 1})
 
 
 @pytest.mark.parametrize(

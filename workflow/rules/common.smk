@@ -16,7 +16,8 @@ os.environ.update(
 )
 
 from coherence.config.resolved import data_files, model_files
-from coherence.config.study import load_study
+from coherence.config.study import check_name, load_study
+from coherence.console import one_line
 from coherence.provenance.adopt import ADOPTING
 from coherence.provenance.artifact import digest
 from coherence.provenance.code import code_parts
@@ -30,7 +31,7 @@ def checked(read):
     try:
         return read()
     except (ValueError, OSError, SyntaxError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -42,12 +43,24 @@ def one_configfile():
 
 CONFIGFILE = checked(one_configfile)
 STUDY = checked(lambda: load_study(CONFIGFILE))
+checked(lambda: check_name(Path(CONFIGFILE)))
 SOURCES = checked(lambda: {"base": model_files(STUDY.resolved), "data": data_files(STUDY.resolved)})
 ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
 # one GPU for each job that computes with a model; a site names its partition in SLURM_GPU_PARTITION
 MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
+
+
+def can_write():
+    """A folder that takes no results is known before anything is computed."""
+    for top in map(Path, (R, F)):
+        lowest = next(path for path in (top, *top.parents) if path.exists())
+        if not (lowest.is_dir() and os.access(lowest, os.W_OK | os.X_OK)):
+            raise ValueError(f"{top} cannot be written: {lowest} is no folder that you may write into")
+
+
+checked(can_write)
 
 
 def all_recorded():

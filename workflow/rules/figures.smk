@@ -1,5 +1,9 @@
-# Every figure and table is one target: figs/<study>/NAME.png, .svg, .md, .csv, .tex; its data beside it as NAME.parquet.
-FIGURES = ["alignment", "arms", "constants", "phase_table", "phi_trajectories", "sft_phases"]
+# Every figure and table is one target, figs/<study>/NAME.png or NAME.md; its data lie beside it as NAME.parquet.
+from coherence.config.figures import NAMES as FIGURES
+
+PICTURE = ["png", "svg", "pdf"]
+TABLE = ["md", "csv", "tex"]
+BESIDE = ["parquet", "caption.md", "manifest.json"]
 
 SFT_RUNS = expand("sft/seed{seed}", seed=STUDY.seeds)
 GRPO_RUNS = expand("grpo/{arm}/seed{seed}", arm=STUDY.arms, seed=STUDY.seeds)
@@ -9,7 +13,7 @@ rule alignment:
     input:
         compat=f"{R}/compat/manifest.json",
     output:
-        multiext(f"{F}/alignment.", "png", "svg", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+        multiext(f"{F}/alignment.", *PICTURE, *TABLE, *BESIDE),
     log:
         f"logs/{STUDY.name}/figures/alignment.log",
     benchmark:
@@ -37,7 +41,7 @@ rule arms:
         scores=f"{R}/scores/manifest.json",
         runs=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS + GRPO_RUNS),
     output:
-        multiext(f"{F}/arms.", "png", "svg", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+        multiext(f"{F}/arms.", *PICTURE, *TABLE, *BESIDE),
     log:
         f"logs/{STUDY.name}/figures/arms.log",
     benchmark:
@@ -62,9 +66,39 @@ rule arms:
         " --runs {params.runs} --out {params.out} 2> {log}"
 
 
+rule coherence_trap:
+    input:
+        scores=f"{R}/scores/manifest.json",
+        grpo=expand(f"{R}/{{run}}/manifest.json", run=GRPO_RUNS),
+    output:
+        multiext(f"{F}/coherence_trap.", *PICTURE, *BESIDE),
+    log:
+        f"logs/{STUDY.name}/figures/coherence_trap.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/coherence_trap.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="coherence_trap"),
+        code=identity("scripts/draw_coherence_trap.py"),
+        scores=subpath(input.scores, parent=True),
+        grpo=expand(f"{R}/{{run}}", run=GRPO_RUNS),
+        out=subpath(output[0], strip_suffix=".png"),
+    message:
+        "figure: the coherence trap (log: {log})"
+    shell:
+        "python scripts/draw_coherence_trap.py --config {params.study} --scores {params.scores}"
+        " --grpo {params.grpo} --out {params.out} 2> {log}"
+
+
 rule constants:
     output:
-        multiext(f"{F}/constants.", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+        multiext(f"{F}/constants.", *TABLE, *BESIDE),
     log:
         f"logs/{STUDY.name}/figures/constants.log",
     benchmark:
@@ -90,7 +124,7 @@ rule phase_table:
     input:
         sft=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS),
     output:
-        multiext(f"{F}/phase_table.", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+        multiext(f"{F}/phase_table.", *TABLE, *BESIDE),
     log:
         f"logs/{STUDY.name}/figures/phase_table.log",
     benchmark:
@@ -119,7 +153,7 @@ rule phi_trajectories:
         generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=CHECKPOINTS),
         grpo=expand(f"{R}/{{run}}/manifest.json", run=GRPO_RUNS),
     output:
-        multiext(f"{F}/phi_trajectories.", "png", "svg", "parquet", "caption.md", "manifest.json"),
+        multiext(f"{F}/phi_trajectories.", *PICTURE, *BESIDE),
     log:
         f"logs/{STUDY.name}/figures/phi_trajectories.log",
     benchmark:
@@ -145,11 +179,38 @@ rule phi_trajectories:
         " --generations {params.generations} --grpo {params.grpo} --out {params.out} 2> {log}"
 
 
+rule reward_components:
+    input:
+        grpo=expand(f"{R}/{{run}}/manifest.json", run=GRPO_RUNS),
+    output:
+        multiext(f"{F}/reward_components.", *PICTURE, *BESIDE),
+    log:
+        f"logs/{STUDY.name}/figures/reward_components.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/reward_components.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="reward_components"),
+        code=identity("scripts/draw_reward_components.py"),
+        grpo=expand(f"{R}/{{run}}", run=GRPO_RUNS),
+        out=subpath(output[0], strip_suffix=".png"),
+    message:
+        "figure: every reward along GRPO (log: {log})"
+    shell:
+        "python scripts/draw_reward_components.py --config {params.study} --grpo {params.grpo} --out {params.out} 2> {log}"
+
+
 rule sft_phases:
     input:
         sft=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS),
     output:
-        multiext(f"{F}/sft_phases.", "png", "svg", "parquet", "caption.md", "manifest.json"),
+        multiext(f"{F}/sft_phases.", *PICTURE, *BESIDE),
     log:
         f"logs/{STUDY.name}/figures/sft_phases.log",
     benchmark:

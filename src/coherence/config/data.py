@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from coherence.config.strict import Strict
 
@@ -55,7 +55,13 @@ class HubDataset(Strict):
     subset: str | None = None
 
 
-Source = JsonlFile | HubDataset
+def _kind_of_source(value: Any) -> str:
+    return "hub" if isinstance(value, HubDataset) or (isinstance(value, dict) and "hub" in value) else "file"
+
+
+Source = Annotated[
+    Annotated[JsonlFile, Tag("file")] | Annotated[HubDataset, Tag("hub")], Discriminator(_kind_of_source)
+]
 
 
 class ToolColumns(Strict):
@@ -90,6 +96,12 @@ class ToolsData(Strict):
     def _prompt_has_query(self) -> "ToolsData":
         if "{query}" not in self.prompt:
             raise ValueError("prompt must contain {query}")
+        return self
+
+    @model_validator(mode="after")
+    def _two_sources(self) -> "ToolsData":
+        if self.train == self.test:
+            raise ValueError("train and test are the same rows, so nothing would be held out")
         return self
 
 

@@ -8,15 +8,23 @@ from typing import Any
 
 WEIGHTS = ".safetensors"
 MODEL_FILES = (".json", ".jinja", ".model", ".txt", WEIGHTS)
+SECTIONS = {"seeds", "compute", "model", "data", "sft", "grpo", "evaluate", "figures"}
+WRITE_IT = "`python scripts/write_study.py --configfile config/X.yaml --out results/X/study.json` writes one"
 
 
-def read_resolved(path: Path) -> dict[str, Any]:
-    """The values of a study.json; ValueError where it is not JSON."""
+def read_resolved(path: Path, seed: int | None = None, arm: str = "sft") -> dict[str, Any]:
+    """The values of a study.json; ValueError where it is none, or has no such seed or arm (`sft`: the start of all)."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error.msg}, line {error.lineno})") from None
-    return dict(values)
+    except (OSError, ValueError):
+        values = None
+    if not isinstance(values, dict) or not values.keys() >= SECTIONS:
+        raise ValueError(f"--config {path} is no resolved study: {WRITE_IT}")
+    if seed is not None and seed not in values["seeds"]:
+        raise ValueError(f"no seed {seed} in this study (has: {', '.join(map(str, values['seeds']))})")
+    if arm != "sft" and arm not in values["grpo"]["arms"]:
+        raise ValueError(f"no arm '{arm}' in this study (has: {', '.join(sorted(values['grpo']['arms']))})")
+    return values
 
 
 def local_path(study: Mapping[str, Any], relative: str) -> Path:
@@ -35,7 +43,7 @@ def model_files(study: Mapping[str, Any]) -> dict[str, Path]:
     if study["model"]["kind"] != "local":
         return {}
     folder = local_path(study, study["model"]["path"])
-    files = {file.name: file for file in sorted(folder.iterdir()) if file.suffix in MODEL_FILES}
+    files = {file.name: file for file in sorted(folder.glob("*")) if file.suffix in MODEL_FILES}
     if not any(name.endswith(WEIGHTS) for name in files):
         raise ValueError(f"model.path: {folder} holds no {WEIGHTS} file (other weight formats are not read)")
     return files

@@ -39,7 +39,11 @@ class SftConfig(Strict):
     gate: Gate
 
     @model_validator(mode="after")
-    def _cooldown_fits(self) -> "SftConfig":
+    def _steps_suffice(self) -> "SftConfig":
+        if self.gate.count > self.max_steps:
+            raise ValueError(
+                f"a gate that needs {self.gate.count} steps can never fire within max_steps {self.max_steps}"
+            )
         if self.cooldown_steps > self.max_steps:
             raise ValueError(f"cooldown_steps {self.cooldown_steps} is more than max_steps {self.max_steps}")
         return self

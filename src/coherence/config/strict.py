@@ -28,26 +28,34 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _line(problem: Any, model: type[BaseModel]) -> str:
-    keys = [str(part) for part in problem["loc"]]
-    path = ".".join(keys) or "the file"
+    keys, beside = _walk(model, [str(part) for part in problem["loc"]])
+    path = ".".join(keys) + ": " if keys else ""
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], set(_field_names(model, keys[:-1])), n=1)
-        return f"{path}: unknown key" + (f" (did you mean '{near[0]}'?)" if near else "")
+        near = difflib.get_close_matches(keys[-1], beside - {keys[-1]}, n=1)
+        return f"{path}unknown key" + (f" (did you mean '{near[0]}'?)" if near else "")
     if problem["type"] == "missing":
-        return f"{path}: this key is missing"
+        return f"{path}this key is missing"
     message = problem["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
-    return f"{path}: {message}{shown}"
+    return f"{path}{message}{shown}"
 
 
-def _field_names(model: type[BaseModel], keys: list[str]) -> Iterator[str]:
-    """Field names of the section that `keys` leads to; all variants of a union, since the file may mean any."""
-    models = [model]
-    for key in keys:
-        fields = [m.model_fields[key].annotation for m in models if key in m.model_fields]
-        models = [inner for field in fields for inner in _models(field)] or models
-    for found in models:
-        yield from found.model_fields
+def _walk(model: type[BaseModel], location: list[str]) -> tuple[list[str], set[str]]:
+    """The keys as the file has them (pydantic puts a union's variant after its key), and what the last may be called.
+
+    All variants of a union count, since the file may mean any.
+    """
+    keys: list[str] = []
+    models, inner, beside = [model], list[type[BaseModel]](), set[str]()
+    for part in location:
+        if len(inner) > 1:
+            inner = []
+            continue
+        keys.append(part)
+        beside = {name for m in models for name in m.model_fields}
+        inner = [found for m in models if part in m.model_fields for found in _models(m.model_fields[part].annotation)]
+        models = inner or models
+    return keys, beside
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

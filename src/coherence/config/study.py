@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from coherence.config import base, data, evaluate, figures, grpo, sft
+from coherence.config import base, data, evaluate, figures, grpo, report, sft
 from coherence.config.base import EmbeddedModel, ModelConfig
 from coherence.config.compute import Compute
 from coherence.config.data import REWARDS, DataConfig
@@ -51,8 +51,14 @@ class StudyConfig(Strict):
                     raise ValueError(
                         f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})"
                     )
-        if isinstance(self.model, EmbeddedModel) and self.data.max_tokens > self.model.context:
-            raise ValueError(f"data.max_tokens {self.data.max_tokens} is more than model.context {self.model.context}")
+        lengths = {
+            "data.max_tokens": self.data.max_tokens,
+            "grpo.max_completion_length": self.grpo.max_completion_length,
+            "evaluate.max_new_tokens": self.evaluate.max_new_tokens,
+        }
+        for key, tokens in lengths.items():
+            if isinstance(self.model, EmbeddedModel) and tokens > self.model.context:
+                raise ValueError(f"{key} {tokens} is more than model.context {self.model.context}")
         if self.figures.arms.reference not in self.grpo.arms:
             raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is not an arm of this study")
         return self
@@ -102,6 +108,7 @@ SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
     "scores": evaluate.score_settings,
     "compat": evaluate.compat_settings,
     "figures": figures.settings,
+    "report": report.settings,
 }
 
 
@@ -113,14 +120,21 @@ def load_study(path: str | Path) -> Study:
     return Study(path.stem, read_values(path))
 
 
+def check_name(path: Path, top: Path = Path("config")) -> None:
+    """ValueError where a config file below `top` has the same name as `path`: both would write results/NAME."""
+    for other in sorted(top.rglob(f"{path.stem}.y*ml")):
+        if other.resolve() != path.resolve():
+            raise ValueError(f"{path} and {other} are two studies of one name: rename one, their results would mix")
+
+
 def read_values(path: Path) -> dict[str, Any]:
     """The file's values over those of the file that its `base:` line names (deep merge, one level of files)."""
     values = _read_yaml(path)
     if "base" not in values:
         return values
     below = values.pop("base")
-    if not isinstance(below, str):
-        raise ValueError(f"{path}: `base:` names one other file in the same folder")
+    if not isinstance(below, str) or not (path.parent / below).is_file():
+        raise ValueError(f"{path}: no file `base: {below}`; it names one other config file, relative to this one")
     parent = _read_yaml(path.parent / below)
     if "base" in parent:
         raise ValueError(f"{path}: its base file has a base of its own; one level only")
@@ -138,12 +152,17 @@ class OneKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+OneKeyLoader.add_implicit_resolver(  # as in YAML 1.2: the older one takes 1e-3, without a dot, for a text
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"config file {path} does not exist")
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=OneKeyLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold a mapping of sections")

@@ -76,12 +76,19 @@ def cloud_quality(phi_T: Array, probs_TV: Array, token_ids: Array) -> float:
     return float((chosen * phi_T).mean())
 
 
-def discontinuity_score(phi_T: Array) -> float:
-    """Mean score of the jumps |delta| > 0.03: 0.8/0.3 up, 0.2/0.5 down, 0.5 without one; NaN is a down."""
-    scores = []
+def steps(phi_T: Array, previous: float | None = None) -> Array:
+    """Phi's steps: [T-1], or [T] where the Phi before the first token is given."""
     with np.errstate(invalid="ignore"):
-        deltas = np.diff(phi_T)
-    for before, delta in zip(phi_T, deltas, strict=False):
+        return np.diff(phi_T) if previous is None else np.diff(phi_T, prepend=previous)
+
+
+def discontinuity_score(phi_T: Array, previous: float | None = None) -> float:
+    """Mean score of the jumps |delta| > 0.03: 0.8/0.3 up, 0.2/0.5 down, 0.5 without one; NaN is a down.
+
+    Where the Phi before the first token is given, each jump is judged by the Phi that it led to, not its own before.
+    """
+    scores = []
+    for before, delta in zip(phi_T, steps(phi_T, previous), strict=False):
         if abs(delta) <= DEFECT_THRESHOLD:
             continue
         if delta > DEFECT_THRESHOLD:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.console import Ticker
 from coherence.models.load import (
+    check_context,
     check_head,
     is_finite,
     judged_text,
@@ -49,6 +50,7 @@ def generate(
     A model that diverged says nothing: its completions are empty, so that they score as failures and are not missing.
     """
     vocab_size = check_head(model, tokenizer)
+    check_context(model.config, max(len(prompt_ids(tokenizer, row["prompt"])) for row in rows) + max_new_tokens)
     model.eval()
     finite = is_finite(model)
     torch.manual_seed(seed)

@@ -4,12 +4,21 @@ Only safetensors, never remote code. One encoding for all stages: training, roll
 same prompt ids, or logged coherence and rewarded coherence are not the same quantity.
 """
 
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 
@@ -25,8 +34,14 @@ def quiet() -> None:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The folder's tokenizer, padding on the left; ValueError where it has no end token."""
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, padding_side="left")
+    """The folder's tokenizer, padding on the left; ValueError where there is none, or it has no end token."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, padding_side="left")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{folder}: no tokenizer loads from it ({_first_words(error)}); tokenizer.json and tokenizer_config.json"
+            " of the model must lie there, whole"
+        ) from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"{folder}: the tokenizer has no end-of-sequence token, so no completion could end")
     if tokenizer.pad_token_id is None:
@@ -35,15 +50,62 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def load_model(folder: Path, device: str) -> PreTrainedModel:
-    """The folder's causal LM in float32; ValueError where weights are not safetensors or the device is not there."""
+    """The folder's causal LM in float32, without dropout.
+
+    ValueError where weights are not safetensors, not whole, or not of its config, or the device is not there.
+    """
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} is not a model folder (config.json and *.safetensors are needed)")
+    check_device(device)
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            config=_without_dropout(AutoConfig.from_pretrained(str(folder), local_files_only=True)),
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"{folder}: the model does not load ({_first_words(error)}); config.json and *.safetensors must be whole,"
+            " and of one model"
+        ) from error
+    if report["missing_keys"]:
+        raise ValueError(
+            f"{folder}: the weights lack {min(report['missing_keys'])}: a file is missing, or is another's"
+        )
+    return model.to(device)
+
+
+def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
+    """Every rate of dropout at 0: Phi is of the whole network, in training as in evaluation, and can be recomputed."""
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    return config
+
+
+def _first_words(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):
+        return "the weights have other shapes than config.json says"
+    return textwrap.shorten(str(error), 120, placeholder=" ...")
+
+
+def check_device(device: str) -> None:
+    """ValueError where the study asks for a GPU and there is none."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("compute.device is cuda, but there is none: run on a GPU, or set it to cpu")
-    model = AutoModelForCausalLM.from_pretrained(
-        str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
-    return model.to(device)
+
+
+def check_context(config: PretrainedConfig, tokens: int) -> None:
+    """ValueError where so many tokens are more than the model has positions; some models have no such limit."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and tokens > positions:
+        raise ValueError(
+            f"{tokens} tokens do not fit the model's context of {positions}: lower data.max_tokens,"
+            " grpo.max_completion_length or evaluate.max_new_tokens"
+        )
 
 
 def is_finite(model: torch.nn.Module) -> bool:
@@ -56,7 +118,8 @@ def check_head(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
     rows = int(model.get_output_embeddings().weight.shape[0])
     if rows != len(tokenizer):
         raise ValueError(
-            f"the head has {rows} rows but the tokenizer {len(tokenizer)} tokens: padded heads are not scored"
+            f"the head has {rows} rows but the tokenizer {len(tokenizer)} tokens: are they of one model? (padding of a"
+            " head is cut off where a study's base comes in)"
         )
     return rows
 

@@ -59,6 +59,8 @@ class Artifact:
     def __post_init__(self) -> None:
         if self.stem and "." in self.out.name:
             raise ValueError(f"{self.out}: a stem has no dot in its name")
+        if self.out.resolve() in [path.resolve() for path in self.inputs.values()]:
+            raise ValueError(f"--out {self.out} is an input, which it would replace: name another folder")
         self.place = Place(self.out, self.stem)
         self.root = self.root.resolve()
         self.script = own_script(self.script, self.root)

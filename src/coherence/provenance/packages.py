@@ -10,7 +10,13 @@ from pathlib import Path
 from coherence.provenance.code import third_party
 
 LOCK = "requirements.lock"
-DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn", "triton": "torch"}
+DISTRIBUTION = {
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "triton": "torch",
+    "markdown_it": "markdown-it-py",
+}
 """Modules that bear another name than their distribution; triton comes with torch, where it comes at all."""
 UNSEEN = {"pandas": frozenset({"pyarrow"})}
 """What a distribution loads without a requirement or an import that could be seen: pandas' parquet engine."""

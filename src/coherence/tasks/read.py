@@ -1,13 +1,16 @@
 """Read a data set's rows. Apart from `rows.py`, so that how rows are made is no part of what later stages are."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 
-def read_rows(path: Any, split: str) -> list[dict[str, Any]]:
+def read_rows(path: Path, split: str) -> list[dict[str, Any]]:
     """Rows of one split of data.parquet, with `content` and `answer` decoded; ValueError if there is none."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: is that the folder of a data set (scripts/prepare_data.py)?")
     table = pd.read_parquet(path)
     records = table[table["split"] == split].to_dict("records")
     if not records:

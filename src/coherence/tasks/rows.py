@@ -65,12 +65,16 @@ def drop_long(rows: Iterable[Row], count_tokens: Callable[[Row], int], max_token
     return kept
 
 
-def check_splits(rows: Sequence[Row], required: Sequence[str]) -> None:
+def check_splits(rows: Sequence[Row], required: Sequence[str], report: Report | None = None) -> None:
     """ValueError for an empty required split, a repeated id, or a unit in both a trained and an untrained split."""
     sizes = Counter(row.split for row in rows)
+    lost = [f"{n} {reason}" for reason, n in (report.dropped if report else Counter[str]()).items() if n]
     for split in required:
         if not sizes[split]:
-            raise ValueError(f"split '{split}' is empty: check the source files, max_tokens and the split settings")
+            dropped = f" (dropped: {', '.join(lost)})" if lost else ""
+            raise ValueError(
+                f"split '{split}' is empty{dropped}: check the source files, max_tokens and the split settings"
+            )
     repeated = [name for name, n in Counter((row.split, row.id) for row in rows).items() if n > 1]
     if repeated:
         raise ValueError(f"row id {repeated[0][1]} occurs twice in split {repeated[0][0]}")

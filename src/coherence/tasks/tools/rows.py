@@ -89,17 +89,19 @@ def _records(source: Source, sources: dict[str, Path]) -> Iterator[tuple[int, di
         rows = load_dataset(source.hub, source.subset, revision=source.revision, split=source.split)
         yield from enumerate(rows, start=1)
         return
-    with sources[source.file].open(encoding="utf-8") as lines:
+    with sources[source.file].open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield number, _json_object(line, f"{source.file}, line {number}")
 
 
-def _json_object(line: str, place: str) -> dict[str, Any]:
+def _json_object(line: str | bytes, place: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line if isinstance(line, str) else line.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{place}: not valid JSON ({error.msg})") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{place}: not text in UTF-8") from None
     if not isinstance(record, dict):
         raise ValueError(f"{place}: a JSON object is expected")
     return record

@@ -1,0 +1,124 @@
+"""Publish a study: its figures and tables with their small data to docs/figures, its numbers into README and docs."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from coherence.config.figures import NAMES
+from coherence.console import run_cli
+from coherence.provenance.artifact import read_card
+
+STUDY = "default"
+CONFIGFILE = f"config/{STUDY}.yaml"
+FIGURES = Path("docs/figures")
+DOCUMENTS = (Path("README.md"), Path("docs/alignment.md"))
+BENCHMARKS = Path("benchmarks/results/bench.jsonl")
+SUFFIXES = ("png", "md", "csv", "parquet", "caption.md")
+PEERS = ("torch", "numpy", "trl", "carl-studio")
+"""Whose versions stand under the benchmark."""
+LARGEST = 200_000
+"""Bytes of a published data file."""
+
+
+def main() -> None:
+    """Copy the embedded study's figures and tables, if all of it is verified, and write the generated blocks anew.
+
+    Run it at the root of the clone, where results/ and figs/ lie.
+    """
+    stems = [Path("figs", STUDY, name) for name in NAMES]
+    check(stems)
+    copy(stems)
+    (FIGURES / "README.md").write_text(index(stems), encoding="utf-8")
+    rewrite()
+    print(f"{len(stems)} figures and tables: {FIGURES}/; numbers: {', '.join(map(str, DOCUMENTS))}")
+
+
+def check(stems: Sequence[Path]) -> None:
+    """ValueError unless every figure is built, all of the study is what its records say, and the data are small."""
+    for stem in stems:
+        if not Path(f"{stem}.manifest.json").is_file():
+            raise ValueError(f"{stem} is not built: run `snakemake --cores 2 all --configfile {CONFIGFILE}`")
+    verify = Path(__file__).with_name("verify.py")
+    done = subprocess.run([sys.executable, verify, "--configfile", CONFIGFILE], stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise ValueError("not everything of the study is as it should be (the table above): publish what is verified")
+    for path in (path for stem in stems for path in published(stem) if path.suffix in (".csv", ".parquet")):
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path} has {path.stat().st_size:,} bytes; published data have at most {LARGEST:,}")
+
+
+def published(stem: Path) -> list[Path]:
+    """The files of a figure or table that are published."""
+    paths = [Path(f"{stem}.{suffix}") for suffix in SUFFIXES]
+    return [path for path in paths if path.is_file()]
+
+
+def copy(stems: Sequence[Path]) -> None:
+    """Fill docs/figures anew."""
+    shutil.rmtree(FIGURES, ignore_errors=True)
+    FIGURES.mkdir(parents=True)
+    for path in (path for stem in stems for path in published(stem)):
+        shutil.copyfile(path, FIGURES / path.name)
+
+
+def index(stems: Sequence[Path]) -> str:
+    """Which identity and command each figure or table came from."""
+    lines = [f"| {stem.name} | {_links(stem)} | `{read_card(stem)['identity']['digest'][:16]}` |" for stem in stems]
+    commands = [f"snakemake --cores 2 {stem}.manifest.json --configfile {CONFIGFILE}" for stem in stems]
+    return "\n".join(
+        [
+            f"# Published figures and tables of the study `{STUDY}`\n",
+            "`make publish` writes this folder from artifacts that it has verified; nothing here is edited by hand.",
+            "An identity is the sha256 of settings, code, inputs and packages; its first 16 digits are shown. A PNG",
+            "carries the whole of it: `python scripts/whence.py docs/figures/arms.png`.\n",
+            "| name | files | identity |",
+            "| --- | --- | --- |",
+            *lines,
+            "\nEach is made, with all that it needs, by its own command:\n",
+            "```bash",
+            *commands,
+            "```\n",
+        ]
+    )
+
+
+def _links(stem: Path) -> str:
+    return ", ".join(f"[{path.name.removeprefix(f'{stem.name}.')}]({path.name})" for path in published(stem))
+
+
+def rewrite() -> None:
+    """Write the generated blocks of README and docs."""
+    from coherence.report.blocks import fill
+
+    found = generated()
+    for document in DOCUMENTS:
+        document.write_text(fill(document, found), encoding="utf-8")
+
+
+def generated() -> dict[str, str]:
+    """All generated blocks, from docs/figures and the benchmark's records."""
+    from coherence.report.published import blocks
+
+    return blocks(FIGURES, STUDY) | {"performance": performance()}
+
+
+def performance() -> str:
+    """The benchmark's headline table."""
+    from benchmarks import table
+
+    records = [json.loads(line) for line in BENCHMARKS.read_text(encoding="utf-8").splitlines()]
+    about = records[0]
+    versions = ", ".join(f"{name} {about['versions'][name]}" for name in PEERS if about["versions"][name])
+    return (
+        f"{table.markdown(records)}\n\nOne thread of {about['processor']}, {about['date']}, {versions}. Measure anew: "
+        "`make bench`; every line of the last run: `python benchmarks/run.py --show`"
+    )
+
+
+if __name__ == "__main__":
+    run_cli(main)

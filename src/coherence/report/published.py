@@ -1,0 +1,167 @@
+"""The numbers of README and docs, as text, from the published data (docs/figures) and nothing else."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from coherence.figures.alignment import ALIGNED, COMPAT, SHOWN
+from coherence.figures.arms import DIFFERENCE, DISTINCT, pick, pooled
+from coherence.figures.arms_words import distinct, interval
+from coherence.figures.style import START, arm_name, arm_order
+from coherence.figures.tables import Table, to_markdown
+from coherence.figures.words import seeds, span
+
+
+def blocks(folder: Path, study: str) -> dict[str, str]:
+    """Generated text by the name of its block, from the files that `make publish` has put into `folder`."""
+    return {
+        "results": f"{results(folder, study)}\n{findings(folder, study)}",
+        "conventions": conventions(folder, study),
+        "consequences": consequences(folder),
+    }
+
+
+def remake(study: str, file: str) -> str:
+    """The command that makes a figure or table and what it needs."""
+    return f"`snakemake --cores 2 figs/{study}/{file}`"
+
+
+def told(folder: Path, name: str) -> dict[str, object]:
+    """The figure's own options, from the description inside its PNG."""
+    with Image.open(folder / f"{name}.png") as image:
+        return dict(json.loads(image.text["Description"])["settings"]["figure"])  # type: ignore[attr-defined]
+
+
+# ------------------------------------------------------------------------------- README: results
+
+
+def results(folder: Path, study: str) -> str:
+    """One row per arm on the held-out split, greedy."""
+    data, options = pd.read_parquet(folder / "arms.parquet"), told(folder, "arms")
+    reference = str(options["reference"])
+    headers = ["arm", f"strict accuracy [{options['level']:.0%}]", f"minus {reference}", "Φ", "CARL"]
+    headers.append("distinct answers")
+    rows = [_arm(data, arm, reference) for arm in arm_order(data["arm"])]
+    count = seeds(data["seed"].nunique())
+    note = f"Greedy completions of held-out prompts, {count}, intervals over seeds and units of prompts."
+    table = to_markdown(Table(headers, rows, ["l", *["r"] * (len(headers) - 1)]))
+    return f"{table}\n{note} Every number of this table: {remake(study, 'arms.md')}\n"
+
+
+def _arm(data: pd.DataFrame, arm: str, reference: str) -> list[str]:
+    strict, phi, carl = (pooled(data, arm, name) for name in ("strict", "phi", "carl"))
+    difference = "reference" if arm == reference else interval(pooled(data, arm, DIFFERENCE), "+.3f")
+    means = [f"{values['estimate']:.3f}" for values in (phi, carl)]
+    return [arm_name(arm), interval(strict), difference, *means, distinct(data, arm)]
+
+
+def findings(folder: Path, study: str) -> str:
+    """What the other figures and tables come to, one line and one command each."""
+    sft, checks = pd.read_parquet(folder / "sft_phases.parquet"), pd.read_parquet(folder / "constants.parquet")
+    whole = sft[sft["token_class"] == "all"]
+    gates = whole.groupby("seed")["gate_step"].first()
+    fired = f"{span(gates, 0)} ({gates.notna().sum()} of {seeds(len(gates))})"
+    peak = span(whole.groupby("seed")["entropy_share"].max())
+    verdicts = ", ".join(f"{verdict} {n}" for verdict, n in Counter(checks["verdict"]).most_common())
+    moved = "; ".join(f"{arm} {carl} and {published}" for arm, (_, carl, published) in moves(folder).items())
+    rows = [
+        ["gate fires at SFT step", fired, "sft_phases.png"],
+        ["highest entropy in SFT, share of ln V", peak, "sft_phases.png"],
+        ["CARL since the start, aligned and as published", moved, "alignment.md"],
+        ["statements on published constants", verdicts, "constants.md"],
+    ]
+    lines = [f"| {what} | {number} | {remake(study, file)} |" for what, number, file in rows]
+    return "\n".join(["| what | found | made by |", "| --- | --- | --- |", *lines, ""])
+
+
+MOVED = {"strict": "+.2f", f"carl_{ALIGNED}": "+.3f", f"carl_{COMPAT}": "+.3f"}
+
+
+def moves(folder: Path) -> dict[str, list[str]]:
+    """Change of accuracy, of aligned CARL and of CARL as published, from the SFT start to each other arm."""
+    means = pd.read_csv(folder / "alignment.csv").set_index("arm")
+    change = means[list(MOVED)] - means.loc[START, list(MOVED)]
+    arms = [arm for arm in arm_order(map(str, change.index)) if arm != START]
+    return {arm_name(arm): [f"{change[name][arm]:{form}}" for name, form in MOVED.items()] for arm in arms}
+
+
+# ------------------------------------------------------------------------------- docs/alignment.md
+
+
+def conventions(folder: Path, study: str) -> str:
+    """The table of the conventions, and how far each difference moves a mean."""
+    table = (folder / "alignment.md").read_text(encoding="utf-8")
+    means = pd.read_csv(folder / "alignment.csv").set_index("arm")
+    step = {name: means[f"carl_{name}"] - means[f"carl_{start}"] for name, start in _STEPS}
+    at = means.loc[START].to_dict()
+    lines = [
+        f"Mean CARL of the same greedy completions: {remake(study, 'alignment.md')}",
+        f"Tokens, epsilon and rounding together move a mean by at most {step['both'].abs().max():.3f}; leaving out the "
+        f"shift moves it by {span(step['prompted'])}, leaving out the prompt by {span(step['shifted'])}.",
+        f"At the start cloud quality goes from {at['cloud_quality_both']:.3f} to {at['cloud_quality_prompted']:.3f} "
+        f"without the shift, and mean Φ from {at['phi_both']:.2f} to {at['phi_shifted']:.2f} without the prompt.",
+    ]
+    return "\n".join([table, *lines])
+
+
+_STEPS = (("both", ALIGNED), ("prompted", "both"), ("shifted", "both"))
+"""A convention, and the one that it leaves by one difference."""
+
+
+def consequences(folder: Path) -> str:
+    """What the pairing does to published values, as a list."""
+    alignment, arms = (pd.read_parquet(folder / f"{name}.parquet") for name in ("alignment", "arms"))
+    points = alignment[alignment["panel"] == "completion"]
+    lines = [*_cases(alignment), *_moves(folder), *_collapsed(points, arms), *_judges(alignment), _ties(points)]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _cases(alignment: pd.DataFrame) -> Iterator[str]:
+    for _, case in alignment[alignment["panel"] == "case"].iterrows():
+        published = f"; published: about {case['published']:.2f}" if pd.notna(case["published"]) else ""
+        yield (
+            f"{str(case['case']).capitalize()}: {case[ALIGNED]:.2f} aligned, {case[COMPAT]:.2f} by the reference file"
+            f"{published}."
+        )
+
+
+def _moves(folder: Path) -> Iterator[str]:
+    for arm, (strict, carl, compat) in moves(folder).items():
+        yield f"From the start to `{arm}`: accuracy {strict}, CARL {carl} aligned and {compat} as published."
+
+
+def _collapsed(points: pd.DataFrame, arms: pd.DataFrame) -> Iterator[str]:
+    """Checkpoints with one greedy answer to everything: both scores, and how many values each takes."""
+    counts = pick(arms, DISTINCT)
+    single = counts[counts["seed"].notna() & (counts["estimate"] == 1)]
+    for arm, seed in zip(single["arm"], single["seed"], strict=True):
+        rows = points[(points["arm"] == arm) & (points["seed"] == seed)]
+        aligned, compat = (f"{rows[name].mean():.2f} in {rows[name].nunique()} values" for name in SHOWN)
+        yield (
+            f"`{arm_name(arm)}` seed {seed} gives one answer to all {len(rows)} prompts. Its CARL: {aligned} aligned, "
+            f"{compat} as published."
+        )
+    if single.empty:
+        yield "No checkpoint gives one answer to all prompts."
+
+
+def _judges(alignment: pd.DataFrame) -> Iterator[str]:
+    """For which arms a score tells right from wrong better than chance: the interval of its AUROC is above 1/2."""
+    rows = alignment[(alignment["panel"] == "separation") & alignment["seed"].isna()]
+    for convention, name in ((ALIGNED, "aligned"), (COMPAT, "published")):
+        better = rows[(rows["convention"] == convention) & (rows["low"] > 0.5)]["arm"]
+        yield f"The {name} score tells right from wrong, its AUROC's interval above one half, in: {_names(better)}."
+
+
+def _ties(points: pd.DataFrame) -> str:
+    judged = points.groupby(["arm", "seed", COMPAT])["strict"].nunique()
+    return f"{int((judged > 1).sum())} published scores are given to a right and to a wrong answer of one checkpoint."
+
+
+def _names(arms: "pd.Series[str]") -> str:
+    names: Sequence[str] = [f"`{arm_name(arm)}`" for arm in arm_order(arms)]
+    return ", ".join(names) or "no arm"
