@@ -60,7 +60,7 @@ class GrpoConfig(Strict):
     require_crystallized: bool
     """Refuse to start from an SFT run whose gate never fired."""
     max_unscored_share: float = Field(ge=0, le=1)
-    """Share of completions without a finite reward above which the run ends `over_nan_budget`."""
+    """Share of all completions of the run that may lack a finite reward; beyond it the run ends `over_nan_budget`."""
     store_every: int = Field(ge=1)
     """Steps between stored samples of completions with their token traces."""
     start: Start

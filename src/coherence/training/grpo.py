@@ -42,8 +42,9 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
 
     @property
     def over_budget(self) -> bool:
-        """More completions without a finite reward than the config allows."""
-        return self.unscored > self.settings.max_unscored_share * max(1, self.scored)
+        """More completions without a finite reward than the config allows in the whole run."""
+        completions = self.settings.steps * self.settings.prompts_per_step * self.settings.num_generations
+        return self.unscored > self.settings.max_unscored_share * completions
 
     def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
         """Metrics of one batch; also counts unscored completions and keeps samples."""
