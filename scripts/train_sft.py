@@ -45,10 +45,11 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     tokenizer, model = load_tokenizer(base), load_model(base, study["compute"]["device"])
     check_head(model, tokenizer)
     rows = read_rows(data / "data.parquet", "sft")
+    validation = [] if sft.validate_every is None else read_rows(data / "data.parquet", "validation")
     progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
     with artifact.write() as folder:
         stream = integer_seed(seed, "sft")
-        outcome = train(sft, compute, model, tokenizer, rows, folder, stream)
+        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation)
         artifact.outcome |= outcome
         fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
         progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")

@@ -31,13 +31,14 @@ TINY_MODEL = {
 TINY_SFT = {
     "learning_rate": 1e-2,
     "batch_size": 16,
+    "bucket": 1,
     "max_steps": 40,
     "warmup_steps": 0,
     "cooldown_steps": 0,
     "weight_decay": 0.0,
     "adam_beta2": 0.98,
     "max_grad_norm": 1.0,
-    "gate": {"token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
+    "gate": {"split": "sft", "token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
 }
 TINY_DATA = {
     "task": "grounding",

@@ -36,13 +36,14 @@ KEYS = {
 SFT = {
     "learning_rate": 1e-3,
     "batch_size": 16,
+    "bucket": 1,
     "max_steps": 12,
     "warmup_steps": 2,
     "cooldown_steps": 4,
     "weight_decay": 0.0,
     "adam_beta2": 0.98,
     "max_grad_norm": 1.0,
-    "gate": {"token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
+    "gate": {"split": "sft", "token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
 }
 GRPO = {
     "learning_rate": 1e-3,

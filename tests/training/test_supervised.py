@@ -14,26 +14,27 @@ from coherence.config.sft import SftConfig
 from coherence.core.order_parameter import token_statistics
 from coherence.models.load import load_model
 from coherence.training.sft import Cooldown, train
-from coherence.training.supervised import CONTENT, FORMAT, PROMPT, collate, encode_row
+from coherence.training.supervised import CONTENT, FORMAT, PROMPT, bucketed, collate, encode_row
 
 CPU = Compute(device="cpu", bf16=False)
 CONFIG = {
     "learning_rate": 3e-3,
     "batch_size": 8,
+    "bucket": 1,
     "max_steps": 6,
     "warmup_steps": 0,
     "cooldown_steps": 0,
     "weight_decay": 0.0,
     "adam_beta2": 0.98,
     "max_grad_norm": 1.0,
-    "gate": {"token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
+    "gate": {"split": "sft", "token_class": "content", "threshold": 0.99, "window": 5, "count": 3},
 }
 
 
 def run(tiny: SimpleNamespace, folder: Path, seed: int = 1, **changes: object) -> tuple[dict, list[dict]]:
     folder.mkdir()
     config = SftConfig.parse(CONFIG | changes, "sft")
-    outcome = train(config, CPU, load_model(tiny.base, "cpu"), tiny.tokenizer, tiny.rows["sft"], folder, seed)
+    outcome = train(config, CPU, load_model(tiny.base, "cpu"), tiny.tokenizer, tiny.rows["sft"], folder, seed, tiny.rows["heldout"])
     return outcome, read_jsonl(folder / "metrics.jsonl")
 
 
@@ -79,7 +80,7 @@ def test_one_forward_per_step(tiny: SimpleNamespace, tmp_path: Path, monkeypatch
 
 
 def test_the_gate_stops_the_run_at_the_step_at_which_it_fires(tiny: SimpleNamespace, tmp_path: Path) -> None:
-    gate = {"token_class": "all", "threshold": 1e-9, "window": 5, "count": 3}
+    gate = {"split": "sft", "token_class": "all", "threshold": 1e-9, "window": 5, "count": 3}
     outcome, lines = run(tiny, tmp_path / "run", max_steps=60, gate=gate)
     over = [line["step"] for line in lines if line["all/accuracy"] >= 1e-9]
     assert outcome["status"] == "ok"
@@ -117,3 +118,40 @@ def test_cooldown_falls_to_zero_after_the_gate_and_before_the_end() -> None:
 def test_a_run_that_diverges_says_so_and_crashes_nothing(tiny: SimpleNamespace, tmp_path: Path) -> None:
     outcome, _ = run(tiny, tmp_path / "run", learning_rate=1e30)
     assert (outcome["status"], outcome["diverged"]) == ("not_crystallized", True)
+
+
+def test_validation_tells_the_models_accuracy_on_rows_not_trained_on(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    _, lines = run(tiny, tmp_path / "looks", validate_every=4)
+    _, plain = run(tiny, tmp_path / "never")
+    assert lines == plain, "looking changes nothing"
+    looks = read_jsonl(tmp_path / "looks" / "validation.jsonl")
+    assert [look["step"] for look in looks] == [4, 6]
+    batch = collate([encode_row(tiny.tokenizer, row) for row in tiny.rows["heldout"]], tiny.tokenizer.pad_token_id)
+    with torch.no_grad():
+        logits = load_model(tmp_path / "looks", "cpu")(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).logits[:, :-1]
+    mask = batch["token_class"][:, 1:] == CONTENT
+    right = (logits.argmax(-1) == batch["input_ids"][:, 1:])[mask]
+    assert looks[-1]["content/accuracy"] == pytest.approx(float(right.float().mean()))
+
+
+def test_the_gate_can_look_at_the_validation_split_alone(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    gate = {"split": "validation", "token_class": "format", "threshold": 0.01, "window": 2, "count": 2}
+    outcome, _ = run(tiny, tmp_path / "run", max_steps=60, gate=gate, validate_every=5)
+    looks = read_jsonl(tmp_path / "run" / "validation.jsonl")
+    assert outcome["gate_step"] == looks[-1]["step"] == outcome["steps"]
+    assert all(look["format/accuracy"] >= 0.01 for look in looks[-2:])
+    with pytest.raises(ValueError, match="validate_every"):
+        SftConfig.parse(CONFIG | {"gate": gate}, "sft")
+
+
+def test_bucketed_batches_are_evenly_long_and_in_no_order_of_length() -> None:
+    lengths = np.random.default_rng(0).integers(5, 100, 640).tolist()
+    order = bucketed(lengths, batch_size=8, bucket=20, batches=160, seed=3)
+    assert sorted(order[:640]) == sorted(order[640:]) == list(range(640)), "each epoch shows every row once"
+    batches = np.array(lengths)[order].reshape(160, 8)
+    padded = (batches.max(axis=1) * 8).sum() / batches.sum()
+    assert padded < 1.1
+    longest = batches[:20].max(axis=1)
+    assert abs(np.corrcoef(np.arange(20), longest)[0, 1]) < 0.6, "short and long batches are mixed"

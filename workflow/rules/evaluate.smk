@@ -57,6 +57,32 @@ rule evaluate:
         " --generations {params.generations} --out {params.out} 2> {log}"
 
 
+rule baselines:
+    input:
+        data=f"{R}/data/manifest.json",
+    output:
+        f"{R}/baselines/manifest.json",
+    log:
+        f"logs/{STUDY.name}/baselines.log",
+    benchmark:
+        f"logs/{STUDY.name}/baselines.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2500,
+        runtime=30,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("baselines"),
+        code=identity("scripts/score_baselines.py"),
+        data=subpath(input.data, parent=True),
+        out=subpath(output[0], parent=True),
+    message:
+        "baselines: what a few lines without a model score (log: {log})"
+    shell:
+        "python scripts/score_baselines.py --config {params.study} --data {params.data} --out {params.out} 2> {log}"
+
+
 rule compat:
     input:
         data=f"{R}/data/manifest.json",

@@ -40,3 +40,8 @@ def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
 def compat_settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the scores by the reference file's conventions: the device, and which checkpoints are pooled."""
     return {"compute": study["compute"], "arms": sorted(study["grpo"]["arms"]), "seeds": study["seeds"]}
+
+
+def baseline_settings(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the scores of the baselines: the task alone."""
+    return {"task": study["data"]["task"]}

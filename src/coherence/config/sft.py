@@ -9,8 +9,10 @@ from coherence.config.strict import Strict
 
 
 class Gate(Strict):
-    """Fires when `count` of the last `window` logged steps have token accuracy >= threshold."""
+    """Fires when `count` of the last `window` looks show a token accuracy >= threshold."""
 
+    split: Literal["sft", "validation"]
+    """Look at every training batch (sft), or at the validation split every `sft.validate_every` steps."""
     token_class: Literal["content", "format", "all"]
     """Which completion tokens count; format tokens alone can fake a jump."""
     threshold: float = Field(gt=0, le=1)
@@ -29,6 +31,10 @@ class SftConfig(Strict):
 
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(ge=1)
+    bucket: int = Field(ge=1)
+    """Batches among which rows are sorted by length before the batches are shuffled, for less padding; 1 sorts nothing."""
+    validate_every: int | None = Field(default=None, ge=1)
+    """Steps between looks at the validation split; none without it."""
     max_steps: int = Field(ge=1)
     warmup_steps: int = Field(ge=0)
     cooldown_steps: int = Field(ge=0)
@@ -46,6 +52,12 @@ class SftConfig(Strict):
             )
         if self.cooldown_steps > self.max_steps:
             raise ValueError(f"cooldown_steps {self.cooldown_steps} is more than max_steps {self.max_steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _gate_is_fed(self) -> "SftConfig":
+        if self.gate.split == "validation" and self.validate_every is None:
+            raise ValueError("the gate looks at the validation split, so validate_every must say how often")
         return self
 
 

@@ -106,6 +106,7 @@ SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
     "grpo": grpo.settings,
     "generate": evaluate.settings,
     "scores": evaluate.score_settings,
+    "baselines": evaluate.baseline_settings,
     "compat": evaluate.compat_settings,
     "figures": figures.settings,
     "report": report.settings,

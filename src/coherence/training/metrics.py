@@ -12,7 +12,7 @@ from coherence.console import Ticker
 
 
 class MetricsLog(TrainerCallback):  # type: ignore[misc]
-    """Appends each training log (those with a `loss`; summaries and evaluations are skipped) and shows progress.
+    """Appends each training log (those with a `loss`) and shows progress; `validation/...` goes to validation.jsonl.
 
     NaN and infinity are written as null: a reader must not mistake them for numbers. Times are left out: the same run
     twice has the same bytes.
@@ -32,13 +32,19 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if not logs or "loss" not in logs:
+        if not logs:
             return
-        kept = {key: _finite(value) for key, value in logs.items() if "time" not in key}
-        line = {"step": state.global_step} | kept
-        with self.path.open("a", encoding="utf-8") as file:
+        seen = {key.removeprefix("validation/"): value for key, value in logs.items() if "validation/" in key}
+        if seen:
+            self._append(self.path.with_name("validation.jsonl"), state.global_step, seen)
+        if "loss" in logs:
+            self._append(self.path, state.global_step, {k: v for k, v in logs.items() if "time" not in k})
+            self.ticker(state.global_step, self.total, self.show(logs))
+
+    def _append(self, path: Path, step: int, values: dict[str, Any]) -> None:
+        line = {"step": step} | {key: _finite(value) for key, value in values.items()}
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self.ticker(state.global_step, self.total, self.show(logs))
 
 
 def _finite(value: Any) -> Any:

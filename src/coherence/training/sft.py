@@ -19,7 +19,7 @@ from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
 from coherence.models.load import is_finite, save_model
 from coherence.training.arguments import common_arguments
-from coherence.training.supervised import make_trainer
+from coherence.training.supervised import Validation, encode_row, make_trainer
 
 
 class Cooldown:
@@ -74,8 +74,11 @@ def train(
     rows: Sequence[dict[str, Any]],
     folder: Path,
     seed: int,
+    validation: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
+
+    `validation` rows, where the config asks to look at them, give validation.jsonl.
 
     `status` is `ok` if the gate fired, else `not_crystallized`; the saved model is the one at the last step run.
     """
@@ -88,8 +91,12 @@ def train(
         "per_device_train_batch_size": config.batch_size,
         "max_steps": config.max_steps,
     }
-    callback = GateCallback(gate, f"{config.gate.token_class}/accuracy", cooldown)
-    trainer = make_trainer(model, tokenizer, rows, arguments, cooldown.factor, folder, [callback])
+    key = f"{config.gate.token_class}/accuracy"
+    callback = GateCallback(gate, key if config.gate.split == "sft" else f"validation/{key}", cooldown)
+    trainer = make_trainer(model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket)
+    if config.validate_every is not None:
+        encoded = [encode_row(tokenizer, row) for row in validation]
+        trainer.add_callback(Validation(trainer, encoded, config.validate_every))
     trainer.train()
     save_model(trainer.model, tokenizer, folder)
     outcome = {

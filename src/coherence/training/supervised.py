@@ -19,6 +19,7 @@ from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
 
 from coherence.models.load import completion_ids, prompt_ids
+from coherence.streams import generator
 from coherence.training.metrics import MetricsLog
 
 PROMPT, FORMAT, CONTENT = 0, 1, 2
@@ -66,9 +67,21 @@ class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
         token_class_BT = inputs.pop("token_class")
         with captured_outputs(self.model) as seen:
             loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if self.model.training:
-            self._accumulate(seen[0], token_class_BT[:, 1:])  # the fused head's position t predicts token t + 1
+        self._accumulate(seen[0], token_class_BT[:, 1:])  # the fused head's position t predicts token t + 1
         return loss
+
+    @torch.no_grad()
+    def validate(self, rows: Sequence[dict[str, list[int]]]) -> None:
+        """Log the same metrics of encoded rows that are not trained on, as `validation/...`."""
+        self.model.eval()
+        training, self.sums = self.sums, defaultdict(float)
+        size = self.args.per_device_train_batch_size
+        for first in range(0, len(rows), size):
+            self.compute_loss(self.model, self._prepare_inputs(self.data_collator(rows[first : first + size])))
+        metrics = {f"validation/{name}": value for name, value in self._class_metrics().items()}
+        self.sums = training
+        self.log(metrics)
+        self.model.train()
 
     def _accumulate(self, outputs: Any, token_class_BT: torch.Tensor) -> None:
         for name, members in CLASSES.items():
@@ -111,6 +124,31 @@ def captured_outputs(model: torch.nn.Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
+class Validation(TrainerCallback):  # type: ignore[misc]
+    """Has the trainer validate after the log of every so many steps, and of its last one."""
+
+    def __init__(self, trainer: CoherenceSftTrainer, rows: Sequence[dict[str, list[int]]], every: int) -> None:
+        self.trainer, self.rows, self.every = trainer, rows, every
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        due = state.global_step % self.every == 0 or state.global_step == state.max_steps
+        if due and "loss" in logs:
+            self.trainer.validate(self.rows)
+
+
+def bucketed(lengths: Sequence[int], batch_size: int, bucket: int, batches: int, seed: int) -> list[int]:
+    """Row numbers for so many batches, epoch after epoch: rows sorted by length within each window of `bucket`
+    batches, whose order is then drawn. Batches are evenly long, and no stretch of training sees one length only."""
+    rng, order = generator(seed, "buckets"), list[int]()
+    while len(order) < batches * batch_size:
+        epoch = rng.permutation(len(lengths))
+        for first in range(0, len(epoch), bucket * batch_size):
+            window = sorted(epoch[first : first + bucket * batch_size].tolist(), key=lambda i: lengths[i])
+            parts = [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+            order += [row for i in rng.permutation(len(parts)) for row in parts[i]]
+    return order[: batches * batch_size]
+
+
 def make_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -119,14 +157,21 @@ def make_trainer(
     schedule: Callable[[int], float],
     folder: Path,
     callbacks: list[TrainerCallback],
+    bucket: int = 1,
 ) -> CoherenceSftTrainer:
     """The trainer on encoded rows, logging into folder/metrics.jsonl; `schedule` gives the learning-rate factor."""
+    dataset = Dataset.from_list([encode_row(tokenizer, row) for row in rows])
+    if bucket > 1:
+        lengths = [len(ids) for ids in dataset["input_ids"]]
+        size, steps = arguments["per_device_train_batch_size"], arguments["max_steps"]
+        dataset = dataset.select(bucketed(lengths, size, bucket, steps, arguments["seed"]))
+        arguments = {**arguments, "train_sampling_strategy": "sequential"}
     trainer = CoherenceSftTrainer(
         model=model,
         args=TrlSftConfig(
             **arguments, max_length=None, remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
         ),
-        train_dataset=Dataset.from_list([encode_row(tokenizer, row) for row in rows]),
+        train_dataset=dataset,
         processing_class=tokenizer,
         data_collator=lambda examples: collate(examples, tokenizer.pad_token_id),
         schedule=schedule,
