@@ -51,7 +51,7 @@ grpo: {arms: {task: {rewards: {format: 1.0, click: null}}, task+carl: null}}
         ("compute: {bf16: true}", "compute: bf16 is for device: cuda"),
         ("sft: {gate: {count: 6}}", "sft.gate: a gate that needs 6 of 5 steps can never fire"),
         ("sft: {gate: {threshold: 1.2}}", "sft.gate.threshold: ... less than or equal to 1 (got 1.2)"),
-        ("sft: {max_steps: 2}", "sft: a gate that needs 3 steps can never fire within max_steps 2"),
+        ("sft: {max_steps: 2}", "sft: a gate that needs 3 looks can never fire: max_steps gives 2"),
         ("sft: {max_steps: 0}", "sft.max_steps: ... greater than or equal to 1 (got 0)"),
         ("grpo: {num_generations: 1}", "grpo.num_generations: ... greater than or equal to 2"),
         ("grpo: {max_completion_length: 129}", "grpo.max_completion_length 129 is more than model.context 128"),

@@ -26,7 +26,7 @@ MELTING_RUN = [  # entropy share, accuracy of format tokens, of content tokens: 
     (0.10, 1.0, 1.0),
     (0.10, 1.0, 1.0),
 ]
-GATE = {"token_class": "content", "threshold": 0.99, "window": 5, "count": 3}
+GATE = {"split": "sft", "token_class": "content", "threshold": 0.99, "window": 5, "count": 3}
 
 
 def metrics(curve: Sequence[tuple[float, float, float]]) -> pd.DataFrame:

@@ -140,3 +140,10 @@ def test_a_foreign_study_json_is_not_ours(tmp_path: Path) -> None:
         (tmp_path / "study.json").write_text(json.dumps(told))
         gate = watch(tmp_path, accuracy=[0.6] * 5).gate
         assert gate is not None and gate.threshold == 0.99 and not gate.fired
+
+
+def test_a_gate_that_looks_at_the_validation_split_is_fed_by_it_alone(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(json.dumps({"sft": {"gate": GATE | {"split": "validation"}}}))
+    write_log(tmp_path / "sft/seed0/validation.jsonl", content__accuracy=[0.95, 0.1, 0.95])
+    run = watch(tmp_path / "sft/seed0", content__accuracy=[1.0] * 6)
+    assert run.gate is not None and run.gate.fired_step == 3

@@ -12,7 +12,7 @@ from coherence.observing.logs import Log, read_logs
 from coherence.observing.run import Run, observe
 
 FIXTURES = Path(__file__).parent
-GATE = {"token_class": "content", "threshold": 0.9, "window": 4, "count": 2}
+GATE = {"split": "sft", "token_class": "content", "threshold": 0.9, "window": 4, "count": 2}
 
 
 def write_log(path: Path, **curves: Sequence[float]) -> Path:

@@ -15,7 +15,8 @@ from coherence.config.study import deep_merge, read_values
 ROOT = os.environ.get("CARL_DATA_ROOT")
 SHORT = {
     "data": {"train_rows": 1500, "test_rows": 60, "validation_rows": 100},
-    "sft": {"max_steps": 100, "cooldown_steps": 20},
+    "seeds": [0],
+    "sft": {"max_steps": 100, "cooldown_steps": 20, "validate_every": 50},
     "grpo": {"steps": 2, "prompts_per_step": 4, "start": {"prompts": 8}, "arms": {"carl": None}},
 }
 
@@ -23,7 +24,7 @@ SHORT = {
 @pytest.mark.skipif(not ROOT, reason="CARL_DATA_ROOT is not set")
 def test_a_pretrained_model_goes_through_every_stage_on_real_requests(tmp_path: Path) -> None:
     clone = copy_repository(tmp_path / "clone")
-    values = deep_merge(read_values(REPO / "config/tools.yaml"), SHORT)
+    values = deep_merge(read_values(REPO / "config/real_tools.yaml"), SHORT)
     (clone.root / "config/short.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     done = clone.snakemake("all", config="config/short.yaml", data_root=ROOT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -34,7 +34,9 @@ CONFIG = {
 def run(tiny: SimpleNamespace, folder: Path, seed: int = 1, **changes: object) -> tuple[dict, list[dict]]:
     folder.mkdir()
     config = SftConfig.parse(CONFIG | changes, "sft")
-    outcome = train(config, CPU, load_model(tiny.base, "cpu"), tiny.tokenizer, tiny.rows["sft"], folder, seed, tiny.rows["heldout"])
+    outcome = train(
+        config, CPU, load_model(tiny.base, "cpu"), tiny.tokenizer, tiny.rows["sft"], folder, seed, tiny.rows["heldout"]
+    )
     return outcome, read_jsonl(folder / "metrics.jsonl")
 
 
@@ -52,7 +54,7 @@ def test_token_classes_follow_the_content_spans(tiny: SimpleNamespace) -> None:
 
 def test_the_first_logged_step_equals_an_offline_recomputation(tiny: SimpleNamespace, tmp_path: Path) -> None:
     rows = tiny.rows["sft"]
-    _, lines = run(tiny, tmp_path / "run", batch_size=len(rows), max_steps=1)
+    _, lines = run(tiny, tmp_path / "run", batch_size=len(rows), max_steps=3)
     batch = collate([encode_row(tiny.tokenizer, row) for row in rows], tiny.tokenizer.pad_token_id)
     with torch.no_grad():
         logits = load_model(tiny.base, "cpu")(

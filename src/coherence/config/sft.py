@@ -45,19 +45,19 @@ class SftConfig(Strict):
     gate: Gate
 
     @model_validator(mode="after")
-    def _steps_suffice(self) -> "SftConfig":
-        if self.gate.count > self.max_steps:
-            raise ValueError(
-                f"a gate that needs {self.gate.count} steps can never fire within max_steps {self.max_steps}"
-            )
-        if self.cooldown_steps > self.max_steps:
-            raise ValueError(f"cooldown_steps {self.cooldown_steps} is more than max_steps {self.max_steps}")
+    def _gate_can_fire(self) -> "SftConfig":
+        if self.gate.split == "validation" and self.validate_every is None:
+            raise ValueError("the gate looks at the validation split, so validate_every must say how often")
+        every = 1 if self.gate.split == "sft" else self.validate_every or 1
+        looks = -(-self.max_steps // every)  # the last step is looked at too
+        if self.gate.count > looks:
+            raise ValueError(f"a gate that needs {self.gate.count} looks can never fire: max_steps gives {looks}")
         return self
 
     @model_validator(mode="after")
-    def _gate_is_fed(self) -> "SftConfig":
-        if self.gate.split == "validation" and self.validate_every is None:
-            raise ValueError("the gate looks at the validation split, so validate_every must say how often")
+    def _cooldown_fits(self) -> "SftConfig":
+        if self.cooldown_steps > self.max_steps:
+            raise ValueError(f"cooldown_steps {self.cooldown_steps} is more than max_steps {self.max_steps}")
         return self
 
 

@@ -258,7 +258,8 @@ def _crossing(data: pd.DataFrame, name: str, smooth: int) -> str:
 
 def _gates(data: pd.DataFrame, gate: Mapping[str, Any]) -> str:
     runs = data.drop_duplicates("seed")
-    rule = f"{gate['count']} of the last {gate['window']} steps at {gate['threshold']:g} or more"
+    looks = "steps" if gate["split"] == "sft" else "looks at the validation split"
+    rule = f"{gate['count']} of the last {gate['window']} {looks} at {gate['threshold']:g} or more"
     steps = ", ".join(str(step) for step in runs["gate_step"].dropna())
     never = int(runs["gate_step"].isna().sum())
     fired = f"Triangles: the gate ({rule}; dotted line) fired at step {steps}." if steps else f"The gate: {rule}."

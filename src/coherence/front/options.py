@@ -15,8 +15,8 @@ ONLY = {
 }
 RATES = {"sft": 2e-5, "grpo": 1e-6}
 SHARED = {"adam_beta2": 0.999, "max_grad_norm": 1.0}
-SFT = {**SHARED, "warmup_steps": 0, "cooldown_steps": 0, "weight_decay": 0.0}
-GATE = {"token_class": "all", "window": 5, "count": 3}
+SFT = {**SHARED, "bucket": 1, "warmup_steps": 0, "cooldown_steps": 0, "weight_decay": 0.0}
+GATE = {"split": "sft", "token_class": "all", "window": 5, "count": 3}
 GRPO = {
     **SHARED,
     **{"temperature": 1.0, "beta": 0.0, "loss_type": "dapo", "scale_rewards": "group"},

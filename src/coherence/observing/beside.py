@@ -27,14 +27,23 @@ def read_object(path: Path | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def gate_of(log: Log) -> tuple[WindowedGate, str]:
-    """The gate of the study that the run belongs to, else the default one; and its token class."""
+class Gate(NamedTuple):
+    """A gate, whether it looks at training batches (`sft`) or at the `validation` split, and its token class."""
+
+    gate: WindowedGate
+    split: str
+    token_class: str
+
+
+def gate_of(log: Log) -> Gate:
+    """The gate of the study that the run belongs to, else the default one."""
     studies = (folder / "study.json" for folder in log.path.resolve().parents)
     sft = read_object(next(filter(Path.is_file, studies), None)).get("sft")
     settings = sft.get("gate") if isinstance(sft, dict) else None
-    if not isinstance(settings, dict) or set(settings) != {"token_class", "threshold", "window", "count"}:
-        return WindowedGate(), "content"
-    return WindowedGate(settings["threshold"], settings["window"], settings["count"]), settings["token_class"]
+    if not isinstance(settings, dict) or set(settings) != {"split", "token_class", "threshold", "window", "count"}:
+        return Gate(WindowedGate(), "sft", "content")
+    gate = WindowedGate(settings["threshold"], settings["window"], settings["count"])
+    return Gate(gate, settings["split"], settings["token_class"])
 
 
 def vocabulary(log: Log, given: int | None) -> Vocabulary | None:

@@ -12,7 +12,7 @@ from coherence.core.gate import WindowedGate
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.phases import Phase, find_phases
 from coherence.observing.beside import Vocabulary, gate_of, read_object, vocabulary
-from coherence.observing.logs import Log
+from coherence.observing.logs import Log, read_logs
 
 KEYS = {
     "accuracy": (
@@ -76,7 +76,7 @@ class Run:
 
 def observe(log: Log, vocab_size: int | None = None) -> Run:
     """Find the curves, run the gate over the logged accuracy, find the phases so far."""
-    gate, token_class = gate_of(log)
+    gate, split, token_class = gate_of(log)
     keys = KEYS | {"accuracy": (f"{token_class}/accuracy", *KEYS["accuracy"])}
     rewarded = any(key.startswith("reward") for row in log.rows.values() for key in row)
     if rewarded:
@@ -86,12 +86,19 @@ def observe(log: Log, vocab_size: int | None = None) -> Run:
     if vocab and "Phi" not in curves and (entropy := curves.get("entropy")):
         phi = phi_from_entropy(entropy.value, vocab.size)
         curves["Phi"] = Curve(f"1 - {entropy.key} / ln V", entropy.step, phi)
-    if accuracy := curves.get("accuracy"):
-        for step, value in zip(accuracy.step, accuracy.value, strict=True):
+    looks = curves.get("accuracy") if split == "sft" else _validation(log, f"{token_class}/accuracy")
+    if looks:
+        for step, value in zip(looks.step, looks.value, strict=True):
             gate.update(int(step), float(value))
     phases, why = ([], "phases are those of supervised runs") if rewarded else _phases(curves, vocab, gate)
     ordered = {name: curves[name] for name in KEYS if name in curves}
     return Run(log, _status(log), vocab, ordered, None if rewarded else gate, phases, why)
+
+
+def _validation(log: Log, key: str) -> Curve | None:
+    """A key of the validation.jsonl beside the log; None without one."""
+    path = log.path.with_name("validation.jsonl")
+    return _curve(read_logs(path)[0], (key,)) if path.is_file() else None
 
 
 def _status(log: Log) -> str | None:
