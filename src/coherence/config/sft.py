@@ -32,7 +32,7 @@ class SftConfig(Strict):
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(ge=1)
     bucket: int = Field(ge=1)
-    """Batches among which rows are sorted by length before the batches are shuffled, for less padding; 1 sorts nothing."""
+    """Batches among which rows are sorted by length before the batches are shuffled; 1 sorts nothing."""
     validate_every: int | None = Field(default=None, ge=1)
     """Steps between looks at the validation split; none without it."""
     max_steps: int = Field(ge=1)
