@@ -13,9 +13,11 @@ the hidden states that it computes anyway.
 Suffixes: _BC completion x token, _BCD also x width, _BR completion x reward function.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -99,10 +101,12 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> Any:
         rest = (input_ids, attention_mask, logits_to_keep, *args)
-        if not (self._scoring and self._statistics is None and model is self.model):
-            return super()._get_per_token_logps_and_entropies(model, *rest, **kwargs)
-        with hidden_states(model) as hidden:
-            out = super()._get_per_token_logps_and_entropies(model, *rest, **(kwargs | {"compute_entropy": True}))
+        text_only = self.model.config.get_text_config() is self.model.config  # others place their images themselves
+        with counted_positions(model) if text_only else nullcontext():
+            if not (self._scoring and self._statistics is None and model is self.model):
+                return super()._get_per_token_logps_and_entropies(model, *rest, **kwargs)
+            with hidden_states(model) as hidden:
+                out = super()._get_per_token_logps_and_entropies(model, *rest, **(kwargs | {"compute_entropy": True}))
         logp_BC, entropy_BC = out[0], out[1]
         if self.temperature != 1.0 or model.get_output_embeddings().weight.shape[0] != len(self._tokenizer):
             hidden_BCD = torch.cat(hidden)[:, -logits_to_keep - 1 : -1]
@@ -114,23 +118,19 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         self._statistics = logp, entropy
         return out
 
+    @cached_property
+    def _transform(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return logit_transform(self.model)
+
     def _untempered(
         self, model: Any, hidden_BCD: torch.Tensor, ids_BC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """logp and entropy at temperature 1 over the tokenizer's tokens; the logits are never held."""
-        scaling = (
-            "final_logit_softcapping",
-            "logit_scale",
-            "logits_scaling",
-            "output_multiplier",
-            "lm_head_multiplier",
-        )
-        config = model.config.get_text_config().to_dict()
-        if any(config.get(name) not in (None, 1, 1.0) for name in scaling):
-            raise ValueError("this model transforms its logits after the head: use temperature 1 and an unpadded head")
         head, size = model.get_output_embeddings(), len(self._tokenizer)
         known = ids_BC.clamp(max=size - 1)
-        statistics = hidden_statistics(hidden_BCD, head.weight, known, bias=head.bias, vocab_size=size)
+        statistics = hidden_statistics(
+            hidden_BCD, head.weight, known, bias=head.bias, vocab_size=size, transform=self._transform
+        )
         outside = (ids_BC >= size) & (ids_BC != self._tokenizer.pad_token_id)
         return statistics.logp.masked_fill(outside, torch.nan), statistics.entropy.masked_fill(outside, torch.nan)
 
@@ -164,5 +164,44 @@ def hidden_states(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
     handle = model.base_model.register_forward_hook(lambda module, args, out: seen.append(out.last_hidden_state))
     try:
         yield seen
+    finally:
+        handle.remove()
+
+
+def logit_transform(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What the model does to logits after its head: a scale (Cohere, Granite), then a softcap (Gemma), if any.
+
+    Read from the config's fields and held against the model's own logits of a few tokens; ValueError where they differ.
+    """
+    config = model.config.get_text_config().to_dict()
+    factors = [config.get(name) for name in ("logit_scale", "output_multiplier", "lm_head_multiplier")]
+    scale = math.prod(f for f in factors if f is not None) / (config.get("logits_scaling") or 1.0)
+    cap = config.get("final_logit_softcapping")
+
+    def transform(logits: torch.Tensor) -> torch.Tensor:
+        return logits.mul_(scale) if cap is None else logits.mul_(scale / cap).tanh_().mul_(cap)
+
+    head = model.get_output_embeddings()
+    with torch.no_grad(), hidden_states(model) as hidden:
+        own = model(input_ids=torch.arange(4, device=model.device)[None]).logits  # of one alone, a pad's may be zeros
+        found = transform(torch.nn.functional.linear(hidden[0].to(head.weight.dtype), head.weight, head.bias))
+    if (found - own).abs().max() > 0.02 * own.abs().max():
+        raise ValueError("this model's logits are not those of its head: use temperature 1 and an unpadded head")
+    return transform
+
+
+@contextmanager
+def counted_positions(model: torch.nn.Module) -> Iterator[None]:
+    """Forwards of `model` inside the block count positions from each row's first real token, as generate does.
+
+    TRL's counts the padding on the left too: learned absolute positions (GPT-2) then give another distribution.
+    """
+
+    def count(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, kwargs | {"position_ids": (kwargs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)}
+
+    handle = model.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield
     finally:
         handle.remove()
