@@ -24,3 +24,6 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
 
 STRICT = {"grounding": "click", "tools": "exact"}
 """The reward of each task that means success: all or nothing."""
+
+FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools": tools.field_scores}
+"""For tasks whose answers have fields: the share of each field's gold values that a completion has."""
