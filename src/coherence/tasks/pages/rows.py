@@ -1,7 +1,6 @@
 """Rows of clicks on pages, from demonstrations that one click solved, with columns named by the config."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ def make_rows(
 ) -> list[Row]:
     """All rows of all splits that fit. What shares an instruction shares a split; copies are of trained rows only."""
     found = list(_read(config, sources, report))
-    split_of = _split({normalised(page.instruction) for _, _, page in found}, config, rng)
+    split_of = _split(found, config, rng)
     pages = {str(number): (task, page) for number, task, page in found}
     made = [
         _row(name, split_of[normalised(page.instruction)], task, page, render) for name, (task, page) in pages.items()
@@ -50,13 +49,21 @@ def make_rows(
     return [*rows, *(replace(row, split="grpo") for row in sft), *fitting]
 
 
-def _split(units: set[str], config: PagesData, rng: np.random.Generator) -> dict[str, str]:
-    """The split of each instruction, drawn."""
-    order = [sorted(units)[i] for i in rng.permutation(len(units))]
-    test, validation = (round(share * len(units)) for share in (config.test_share, config.validation_share))
-    splits = defaultdict(lambda: "sft", dict.fromkeys(order[:test], "heldout"))
-    splits.update(dict.fromkeys(order[test : test + validation], "validation"))
-    return {unit: splits[unit] for unit in order}
+def _split(found: Sequence[Demonstration], config: PagesData, rng: np.random.Generator) -> dict[str, str]:
+    """The split of each instruction, drawn within each task, so that every kind of page that is asked was trained on.
+
+    An instruction of several tasks counts for the first; a task of very few instructions is only trained on.
+    """
+    task_of: dict[str, str] = {}
+    for _, task, page in found:
+        task_of.setdefault(normalised(page.instruction), task)
+    splits = dict.fromkeys(task_of, "sft")
+    for task in sorted(set(task_of.values())):
+        units = sorted(unit for unit in task_of if task_of[unit] == task)
+        order = [units[i] for i in rng.permutation(len(units))]
+        test, validation = (round(share * len(units)) for share in (config.test_share, config.validation_share))
+        splits |= dict.fromkeys(order[:test], "heldout") | dict.fromkeys(order[test : test + validation], "validation")
+    return splits
 
 
 def _row(name: str, split: str, task: str, page: Page, render: Callable[[str], str]) -> Row:
