@@ -1,7 +1,7 @@
 """Rows of clicks on pages, from demonstrations that one click solved, with columns named by the config."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,20 +29,17 @@ def make_rows(
     """All rows of all splits that fit. What shares an instruction shares a split; copies are of trained rows only."""
     found = list(_read(config, sources, report))
     split_of = _split(found, config, rng)
-    pages = {str(number): (task, page) for number, task, page in found}
-    made = [
-        _row(name, split_of[normalised(page.instruction)], task, page, render) for name, (task, page) in pages.items()
-    ]
+    made = [_row(str(number), split_of, task, page, render) for number, task, page in found]
     rows = drop_long(made, count_tokens, config.max_tokens, report)
     sft = [row for row in rows if row.split == "sft"]
-    words = vocabulary([pages[row.id][1] for row in sft])
+    pages = {str(number): page for number, _, page in found}
+    words = vocabulary([pages[row.id] for row in sft])
     copies = [
-        _row(f"{row.id}+{number}", "sft", row.family, copy(pages[row.id][1], words, rng), render)
+        _row(f"{row.id}+{number}", split_of, row.family, copy(pages[row.id], words, rng), render)
         for row in sft
         for number in range(1, config.copies + 1)
     ]
-    kept_out = {unit for unit, split in split_of.items() if split != "sft"}
-    allowed = [row for row in copies if row.unit not in kept_out]
+    allowed = [row for row in copies if row.split == "sft"]
     report.dropped["sft: copy asks what another split asks"] += len(copies) - len(allowed)
     fitting = drop_long(allowed, count_tokens, config.max_tokens, Report())
     report.dropped[f"sft: copy over {config.max_tokens} tokens"] += len(allowed) - len(fitting)
@@ -66,14 +63,15 @@ def _split(found: Sequence[Demonstration], config: PagesData, rng: np.random.Gen
     return splits
 
 
-def _row(name: str, split: str, task: str, page: Page, render: Callable[[str], str]) -> Row:
-    target = page.elements[page.target]
+def _row(name: str, split_of: Mapping[str, str], task: str, page: Page, render: Callable[[str], str]) -> Row:
+    """The row of a page, in the split of its instruction; one that no demonstration has is trained on."""
+    target, unit = page.elements[page.target], normalised(page.instruction)
     completion, content = write_click(target.label, target.centre)
     return Row(
         id=name,
-        split=split,
+        split=split_of.get(unit, "sft"),
         family=task,
-        unit=normalised(page.instruction),
+        unit=unit,
         prompt=render(write_prompt(page)),
         completion=completion,
         content=content,
