@@ -53,14 +53,13 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
 
 
 def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> dict[str, Any]:
-    """A local or hub model with its tokenizer, saved as every later stage wants them: one head row per token."""
+    """A pretrained model with its tokenizer, saved as every later stage wants them: one head row per token."""
     from coherence.models.load import fetch, load_pretrained, save_model
 
     where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
     model, tokenizer, rows = load_pretrained(where, "cpu")
-    progress(
-        f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}"
-    )
+    origin = " ".join(value for key, value in section.items() if key != "kind")
+    progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {origin}")
     save_model(model, tokenizer, folder)
     return {"head_rows": rows, "vocab_size": len(tokenizer)}
 

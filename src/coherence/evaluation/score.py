@@ -8,8 +8,7 @@ import pandas as pd
 
 from coherence.core.composite import CompositeWeights, carl_composite
 from coherence.core.statistics import zero_variance_share
-from coherence.tasks.grounding.rewards import pixel_distance
-from coherence.tasks.rewards import STRICT, TASK_REWARDS
+from coherence.tasks.rewards import PIXEL_DISTANCE, STRICT, TASK_REWARDS
 
 
 def score(
@@ -30,8 +29,8 @@ def score(
     for name, reward in TASK_REWARDS[task].items():
         table[name] = [reward(text, answer) for text, answer in pairs]
     table["strict"] = table[STRICT[task]]
-    if task == "grounding":
-        table["distance_px"] = [pixel_distance(text, answer) for text, answer in pairs]
+    if task in PIXEL_DISTANCE:
+        table["distance_px"] = [PIXEL_DISTANCE[task](text, answer) for text, answer in pairs]
     return pd.concat([table, token_summary(generations, weights)], axis=1)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coherence.tasks.grounding import rewards as grounding
+from coherence.tasks.pages import rewards as pages
 from coherence.tasks.tools import rewards as tools
 
 Reward = Callable[[str, dict[str, Any]], float]
@@ -20,10 +21,18 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
         "arguments": tools.argument_reward,
         "exact": tools.exact_reward,
     },
+    "pages": {
+        "format": pages.format_reward,
+        "click": pages.click_reward,
+        "distance": pages.distance_reward,
+    },
 }
 
-STRICT = {"grounding": "click", "tools": "exact"}
+STRICT = {"grounding": "click", "tools": "exact", "pages": "click"}
 """The reward of each task that means success: all or nothing."""
 
 FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools": tools.field_scores}
 """For tasks whose answers have fields: the share of each field's gold values that a completion has."""
+
+PIXEL_DISTANCE: dict[str, Reward] = {"grounding": grounding.pixel_distance, "pages": pages.pixel_distance}
+"""Of tasks that answer with a point: its distance to the target's centre, NaN where there is none."""
