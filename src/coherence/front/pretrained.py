@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from transformers import PreTrainedModel
-
 from coherence.config.resolved import MODEL_FILES, WEIGHTS
 from coherence.models.load import fetch
 from coherence.provenance.place import Place
@@ -34,9 +32,3 @@ def model_inputs(folder: Path) -> dict[str, Path]:
     if Place(folder).manifest.is_file():
         return {"model": folder}
     return {f"model/{file.name}": file for file in sorted(folder.iterdir()) if file.suffix in MODEL_FILES}
-
-
-def context_of(model: PreTrainedModel) -> float:
-    """Positions (tokens) that the model has; infinite where it sets no bound."""
-    positions: int | None = model.config.get_text_config().to_dict().get("max_position_embeddings")
-    return positions or float("inf")

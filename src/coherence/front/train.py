@@ -10,8 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.config.sft import SftConfig
 from coherence.console import progress
 from coherence.front.options import TrainOptions
-from coherence.front.pretrained import context_of
-from coherence.models.load import completion_ids, load_pretrained, prompt_ids, quiet, render_prompt
+from coherence.models.load import completion_ids, context_of, load_pretrained, prompt_ids, quiet, render_prompt
 from coherence.streams import integer_seed
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.tasks.rows import Report, Row, drop_long
@@ -56,7 +55,7 @@ def fitting_rows(
     options: TrainOptions, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Pairs
 ) -> tuple[list[dict[str, Any]], Report]:
     """The rows that fit into --max-length and the model's context; the others are counted, none is cut."""
-    limit, report = int(min(options.max_length, context_of(model))), Report()
+    limit, report = int(min(options.max_length, context_of(model.config))), Report()
 
     def count_tokens(row: Row) -> int:
         said = completion_ids(tokenizer, row.completion)[0]

@@ -4,6 +4,7 @@ Only safetensors, never remote code. One encoding for all stages: training, roll
 same prompt ids, or logged coherence and rewarded coherence are not the same quantity.
 """
 
+import math
 import textwrap
 import warnings
 from pathlib import Path
@@ -112,12 +113,17 @@ def check_device(device: str) -> None:
         raise ValueError("compute.device is cuda, but there is none: run on a GPU, or set it to cpu")
 
 
+def context_of(config: PretrainedConfig) -> float:
+    """Positions (tokens) that a model has; infinite where it sets no bound."""
+    positions: int | None = config.get_text_config().to_dict().get("max_position_embeddings")
+    return positions or math.inf
+
+
 def check_context(config: PretrainedConfig, tokens: int) -> None:
-    """ValueError where so many tokens are more than the model has positions; some models have no such limit."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and tokens > positions:
+    """ValueError where so many tokens are more than the model has positions."""
+    if tokens > context_of(config):
         raise ValueError(
-            f"{tokens} tokens do not fit the model's context of {positions}: lower data.max_tokens,"
+            f"{tokens} tokens do not fit the model's context of {context_of(config)}: lower data.max_tokens,"
             " grpo.max_completion_length or evaluate.max_new_tokens"
         )
 
