@@ -8,8 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.core.coherence_gate import Confidence, coherence_gate
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.evaluation.generate import until_end
-from coherence.front.pretrained import context_of
-from coherence.models.load import prompt_ids, render_prompt
+from coherence.models.load import context_of, prompt_ids, render_prompt
 from coherence.models.scoring import GenerationRecorder
 
 
@@ -41,8 +40,9 @@ def agent_step(
     ids = prompt_ids(tokenizer, render_prompt(tokenizer, task))
     if not task.strip() or not ids:
         raise ValueError("--task is empty")
-    if len(ids) + max_new_tokens > context_of(model):
-        room = f"the task's {len(ids)} tokens and {max_new_tokens} new ones are more than its {context_of(model)}"
+    positions = context_of(model.config)
+    if len(ids) + max_new_tokens > positions:
+        room = f"the task's {len(ids)} tokens and {max_new_tokens} new ones are more than its {positions}"
         raise ValueError(f"--max-new-tokens: {room} positions")
     said, entropies = _generate(model.eval(), tokenizer, ids, max_new_tokens, temperature, seed)
     phi_mean = float(phi_from_entropy(sum(entropies) / len(entropies), len(tokenizer)))
