@@ -1,15 +1,14 @@
 """Rows of the tool-call task from a JSONL file or a hub data set, with its columns named by the config."""
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coherence.config.data import HubDataset, JsonlFile, Source, ToolsData
+from coherence.config.data import Source, ToolsData
 from coherence.tasks.rows import Report, Row
+from coherence.tasks.sources import json_object, name_of, records, split_rows, text, unit_of
 from coherence.tasks.tools.calls import normalise, read_call, write_call
 
 
@@ -21,33 +20,9 @@ def make_rows(
     report: Report,
 ) -> list[Row]:
     """All rows of all splits. A training query that another split also asks is dropped and counted."""
-    heldout = _take(list(_read(config, config.test, sources, render, "heldout", report)), config.test_rows, rng)
+    test = list(_read(config, config.test, sources, render, "heldout", report))
     train = list(_read(config, config.train, sources, render, "sft", report))
-    train = [train[i] for i in rng.permutation(len(train))]
-    validation = [_moved(row, "validation") for row in train[: config.validation_rows]]
-    kept_out = {row.unit for row in heldout}
-    validation = _without(validation, kept_out, "validation", report)
-    sft = _without(train[config.validation_rows :], kept_out | {row.unit for row in validation}, "sft", report)
-    sft = sft[: config.train_rows]
-    grpo = [_moved(row, "grpo") for row in sft if len(row.completion) <= config.grpo_max_completion_chars]
-    report.dropped[f"grpo: gold call over {config.grpo_max_completion_chars} characters"] += len(sft) - len(grpo)
-    return [*sft, *grpo, *validation, *heldout]
-
-
-def _moved(row: Row, split: str) -> Row:
-    return replace(row, split=split)
-
-
-def _take(rows: list[Row], limit: int | None, rng: np.random.Generator) -> list[Row]:
-    if limit is None or limit >= len(rows):
-        return rows
-    return [rows[i] for i in np.sort(rng.permutation(len(rows))[:limit])]
-
-
-def _without(rows: list[Row], units: set[str], split: str, report: Report) -> list[Row]:
-    kept = [row for row in rows if row.unit not in units]
-    report.dropped[f"{split}: query asked in another split"] += len(rows) - len(kept)
-    return kept
+    return split_rows(config, train, test, rng, report)
 
 
 def _read(
@@ -58,9 +33,9 @@ def _read(
     split: str,
     report: Report,
 ) -> Iterator[Row]:
-    for number, record in _records(source, sources):
-        place = f"{_name(source)}, row {number}"
-        query, name = (_text(record, column, place) for column in (config.columns.query, config.columns.name))
+    for number, record in records(source, sources):
+        place = f"{name_of(source)}, row {number}"
+        query, name = (text(record, column, place) for column in (config.columns.query, config.columns.name))
         arguments = normalise(_arguments(record, config.columns.arguments, place))
         completion, content = write_call(name, arguments)
         if read_call(completion) != (name, arguments):
@@ -70,7 +45,7 @@ def _read(
             id=str(number),
             split=split,
             family=name,
-            unit=" ".join(query.lower().split()),
+            unit=unit_of(query),
             prompt=render(config.prompt.replace("{query}", query)),
             completion=completion,
             content=content,
@@ -78,46 +53,10 @@ def _read(
         )
 
 
-def _name(source: Source) -> str:
-    return source.file if isinstance(source, JsonlFile) else source.hub
-
-
-def _records(source: Source, sources: dict[str, Path]) -> Iterator[tuple[int, dict[str, Any]]]:
-    if isinstance(source, HubDataset):
-        from datasets import load_dataset
-
-        rows = load_dataset(source.hub, source.subset, revision=source.revision, split=source.split)
-        yield from enumerate(rows, start=1)
-        return
-    with sources[source.file].open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield number, _json_object(line, f"{source.file}, line {number}")
-
-
-def _json_object(line: str | bytes, place: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line if isinstance(line, str) else line.decode("utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not valid JSON ({error.msg})") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{place}: not text in UTF-8") from None
-    if not isinstance(record, dict):
-        raise ValueError(f"{place}: a JSON object is expected")
-    return record
-
-
-def _text(record: dict[str, Any], column: str, place: str) -> str:
-    value = record.get(column)
-    if not isinstance(value, str):
-        raise ValueError(f"{place}: column '{column}' is missing or not text (has: {', '.join(record)})")
-    return value
-
-
 def _arguments(record: dict[str, Any], column: str, place: str) -> dict[str, Any]:
     value = record.get(column)
     if isinstance(value, str):
-        value = _json_object(value, f"{place}, column '{column}'")
+        value = json_object(value, f"{place}, column '{column}'")
     if not isinstance(value, dict):
         raise ValueError(f"{place}: column '{column}' must be an object of arguments")
     return {key: item for key, item in value.items() if item is not None}
