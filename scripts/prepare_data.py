@@ -64,14 +64,20 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
 
 def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, report: Any) -> Any:
     """All rows of the configured task."""
-    from coherence.config.data import GroundingData, ToolsData
+    from coherence.config.data import CodeData, GroundingData, MathsData, ToolsData
     from coherence.streams import generator
+    from coherence.tasks.code import rows as code
     from coherence.tasks.grounding import rows as grounding
+    from coherence.tasks.maths import rows as maths
     from coherence.tasks.tools import rows as tools
 
     rng = generator(section["seed"], "data", section["task"])
     if section["task"] == "grounding":
         return grounding.make_rows(GroundingData.parse(section, "data"), render, rng)
+    if section["task"] == "maths":
+        return maths.make_rows(MathsData.parse(section, "data"), sources, render, rng, report)
+    if section["task"] == "code":
+        return code.make_rows(CodeData.parse(section, "data"), sources, render, rng, report)
     return tools.make_rows(ToolsData.parse(section, "data"), sources, render, rng, report)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coherence.tasks.rewards import STRICT, TASK_REWARDS
+from coherence.tasks.rewards import STRICT, TASK_REWARDS, judge
 from coherence.tasks.tools.baseline import fill_from_lexicon
 
 Rows = Sequence[Mapping[str, Any]]
@@ -62,6 +62,8 @@ def lexicon(train: Rows, heldout: Rows) -> list[str]:
 BASELINES: dict[str, dict[str, Callable[[Rows, Rows], list[str]]]] = {
     "grounding": {"majority": majority, "nearest": nearest},
     "tools": {"majority": majority, "nearest": nearest, "lexicon": lexicon},
+    "maths": {"majority": majority, "nearest": nearest},
+    "code": {"majority": majority, "nearest": nearest},
 }
 """Per task: name -> completions of the held-out rows, from the training rows."""
 
@@ -74,8 +76,7 @@ def score_baselines(task: str, train: Rows, heldout: Rows) -> pd.DataFrame:
         table = pd.DataFrame({"baseline": name, "id": [row["id"] for row in heldout], "completion": completions})
         table["family"] = [row["family"] for row in heldout]
         for reward, function in TASK_REWARDS[task].items():
-            pairs = zip(completions, heldout, strict=True)
-            table[reward] = [function(text, row["answer"]) for text, row in pairs]
+            table[reward] = judge(function, completions, [row["answer"] for row in heldout])
         table["strict"] = table[STRICT[task]]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)

@@ -1,9 +1,13 @@
 """The verifiable rewards of each task, by the names that a config uses. reward(completion, answer) -> float."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from coherence.tasks.code import rewards as code
 from coherence.tasks.grounding import rewards as grounding
+from coherence.tasks.maths import rewards as maths
 from coherence.tasks.tools import rewards as tools
 
 Reward = Callable[[str, dict[str, Any]], float]
@@ -20,7 +24,25 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
         "arguments": tools.argument_reward,
         "exact": tools.exact_reward,
     },
+    "maths": {
+        "format": maths.format_reward,
+        "correct": maths.correct_reward,
+    },
+    "code": {
+        "format": code.format_reward,
+        "passed": code.passed_reward,
+        "share": code.share_reward,
+    },
 }
 
-STRICT = {"grounding": "click", "tools": "exact"}
+STRICT = {"grounding": "click", "tools": "exact", "maths": "correct", "code": "passed"}
 """The reward of each task that means success: all or nothing."""
+
+AT_ONCE = 8
+"""Completions judged at a time, where there are as many processors."""
+
+
+def judge(reward: Reward, completions: Sequence[str], answers: Sequence[dict[str, Any]]) -> list[float]:
+    """The reward of each completion, several at a time: some wait for a process of their own."""
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        return list(pool.map(reward, completions, answers))
