@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg, subcommand
 
 from coherence.console import label, progress, run_cli
-from coherence.front.gate import THRESHOLD, check_phi, coherence_gate
+from coherence.core.coherence_gate import THRESHOLD, coherence_gate
 from coherence.front.options import TrainOptions
 from coherence.provenance.artifact import Artifact
 from coherence.provenance.files import canonical, nan_to_null, sha256_bytes
@@ -112,6 +112,16 @@ def gate_check(phi: float, threshold: float = THRESHOLD, json: bool = False) -> 
     show(dict(zip(("act", "confidence"), coherence_gate(phi, threshold), strict=True)), json)
 
 
+ROUNDING = 1e-6
+"""By which a mean of Phi may lie outside 0..1."""
+
+
+def check_phi(option: str, value: float) -> None:
+    """ValueError unless an option's value can be a Phi."""
+    if not -ROUNDING <= value <= 1 + ROUNDING:
+        raise ValueError(f"{option} {value} must be a number in 0..1, as Phi = 1 - H/ln V is (0 uniform, 1 certain)")
+
+
 def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     """Train a model on your own prompts, with this project's trainers.
 
@@ -187,13 +197,13 @@ def agent(
         json: One JSON object on stdout.
     """
     from coherence.front.agent import agent_step
-    from coherence.front.pretrained import load_pretrained, model_folder
-    from coherence.models.load import quiet
+    from coherence.front.pretrained import model_folder
+    from coherence.models.load import load_pretrained, quiet
 
     check_phi("--threshold", threshold)
     quiet()
     prompt = f"{observation}\n\nInstruction: {task}" if observation else task
-    loaded = load_pretrained(model_folder(model), device)
+    loaded = load_pretrained(model_folder(model), device)[:2]
     step = asdict(agent_step(*loaded, prompt, threshold, max_new_tokens, temperature, seed))
     if not json:
         print(step.pop("completion"), end="\n\n")

@@ -53,24 +53,13 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
 
 
 def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> dict[str, Any]:
-    """A local or hub model with its tokenizer, saved as every later stage wants them: one head row per token."""
-    from transformers import GenerationConfig
-
-    from coherence.models.load import check_head, fetch, load_model, load_tokenizer, save_model
+    """A pretrained model with its tokenizer, saved as every later stage wants them: one head row per token."""
+    from coherence.models.load import fetch, load_pretrained, save_model
 
     where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
-    tokenizer = load_tokenizer(where)
-    model = load_model(where, "cpu")
-    rows = model.get_output_embeddings().weight.shape[0]
-    if rows > len(tokenizer):  # a padded head: rows that no token has would share the probability and enter ln V
-        model.resize_token_embeddings(len(tokenizer))
-    check_head(model, tokenizer)
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )  # a model's own sampling habits (repetition penalty, top-k) have no place in a study's generations
-    progress(
-        f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {section.get('path') or section['id']}"
-    )
+    model, tokenizer, rows = load_pretrained(where, "cpu")
+    origin = " ".join(value for key, value in section.items() if key != "kind")
+    progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {origin}")
     save_model(model, tokenizer, folder)
     return {"head_rows": rows, "vocab_size": len(tokenizer)}
 

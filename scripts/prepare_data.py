@@ -40,7 +40,8 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
     from transformers import AutoConfig
 
     from coherence.models.load import check_context, completion_ids, load_tokenizer, prompt_ids, render_prompt
-    from coherence.tasks.rows import Report, Row, check_splits, drop_long, to_table
+    from coherence.tasks.duplicates import near_duplicates
+    from coherence.tasks.rows import Report, Row, check_splits, to_table
 
     tokenizer = load_tokenizer(base)
     check_context(AutoConfig.from_pretrained(base), section["max_tokens"])
@@ -52,33 +53,41 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
     def count_tokens(row: Row) -> int:
         return len(prompt_ids(tokenizer, row.prompt)) + len(completion_ids(tokenizer, row.completion)[0])
 
-    rows = drop_long(make_rows(section, sources, render, report), count_tokens, section["max_tokens"], report)
+    rows = make_rows(section, sources, render, count_tokens, report)
     check_splits(rows, ("sft", "grpo", "heldout"), report)
     report.kept.update(row.split for row in rows)
+    report.near_duplicates = near_duplicates(rows)
     to_table(rows).to_parquet(folder / "data.parquet", index=False)
     (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
     for what, counts in (("kept", report.kept), ("dropped", report.dropped)):
         progress(f"{what}: " + (", ".join(f"{n} {name}" for name, n in sorted(counts.items()) if n) or "none"))
+    progress("near-duplicates of trained units: " + ", ".join(f"{n} {s}" for s, n in report.near_duplicates.items()))
     return report.to_json()
 
 
-def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, report: Any) -> Any:
-    """All rows of the configured task."""
-    from coherence.config.data import CodeData, GroundingData, MathsData, ToolsData
+def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, count_tokens: Any, report: Any) -> Any:
+    """All rows of the configured task that fit."""
+    from coherence.config.data import CodeData, GroundingData, MathsData, PagesData, ToolsData
     from coherence.streams import generator
     from coherence.tasks.code import rows as code
     from coherence.tasks.grounding import rows as grounding
     from coherence.tasks.maths import rows as maths
+    from coherence.tasks.pages import rows as pages
+    from coherence.tasks.rows import drop_long
     from coherence.tasks.tools import rows as tools
 
     rng = generator(section["seed"], "data", section["task"])
+    if section["task"] == "pages":
+        return pages.make_rows(PagesData.parse(section, "data"), sources, render, count_tokens, rng, report)
     if section["task"] == "grounding":
-        return grounding.make_rows(GroundingData.parse(section, "data"), render, rng)
-    if section["task"] == "maths":
-        return maths.make_rows(MathsData.parse(section, "data"), sources, render, rng, report)
-    if section["task"] == "code":
-        return code.make_rows(CodeData.parse(section, "data"), sources, render, rng, report)
-    return tools.make_rows(ToolsData.parse(section, "data"), sources, render, rng, report)
+        made = list(grounding.make_rows(GroundingData.parse(section, "data"), render, rng))
+    elif section["task"] == "maths":
+        made = maths.make_rows(MathsData.parse(section, "data"), sources, render, rng, report)
+    elif section["task"] == "code":
+        made = code.make_rows(CodeData.parse(section, "data"), sources, render, rng, report)
+    else:
+        made = tools.make_rows(ToolsData.parse(section, "data"), sources, render, rng, report)
+    return drop_long(made, count_tokens, section["max_tokens"], report)
 
 
 if __name__ == "__main__":

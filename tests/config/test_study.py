@@ -6,6 +6,7 @@ import pytest
 import yaml
 from repository import REPO
 
+from coherence.config.resolved import model_files
 from coherence.config.study import Study, deep_merge, load_study, read_values
 
 CONFIGS = sorted((REPO / "config").rglob("*.yaml"))
@@ -42,6 +43,7 @@ def test_schema_is_the_one_that_the_models_give() -> None:
         (lambda c: c["model"].update(hiden_size=96), "did you mean 'hidden_size'?"),
         (lambda c: c["data"].update(heldout_per_line=12), "at least one training cell"),
         (lambda c: c.update(model={"kind": "local", "path": "/abs"}), "relative to data_root"),
+        (lambda c: c.update(model={"kind": "run", "study": "x", "checkpoint": "../y"}), "model.checkpoint"),
         (lambda c: c.update(model={"kind": "hub", "id": "a/b", "revision": "main"}), "revision"),
     ],
 )
@@ -85,3 +87,18 @@ def test_a_cell_that_the_study_does_not_have_is_a_key_error() -> None:
         study.settings("sft", seed=99)
     with pytest.raises(KeyError):
         study.settings("grpo", arm="none", seed=0)
+
+
+def test_another_studys_checkpoint_is_its_manifest_and_must_be_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = {"model": {"kind": "run", "study": "first", "checkpoint": "sft/seed0"}}
+    with pytest.raises(ValueError) as error:
+        model_files(study)
+    manifest = Path("results/first/sft/seed0/manifest.json")
+    command = f"snakemake --cores 2 {manifest} --configfile config/first.yaml"
+    assert str(error.value) == f"model: {manifest} is missing: build it first, `{command}`"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    assert model_files(study) == {"checkpoint": manifest}

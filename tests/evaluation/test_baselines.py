@@ -27,12 +27,12 @@ TRAIN = [
 
 
 def test_majority_is_the_most_frequent_call() -> None:
-    assert majority(TRAIN, TRAIN[:2]) == ["Play(genre=jazz)"] * 2
+    assert majority(TRAIN, TRAIN[:2]) == [["Play(genre=jazz)"]] * 2
 
 
 def test_nearest_goes_by_rare_words_and_takes_the_first_of_equals() -> None:
     asked = [row(9, "raining again, in Oslo?", "Weather"), row(8, "nothing known", "Play")]
-    assert nearest(TRAIN, asked) == [TRAIN[2]["completion"], TRAIN[0]["completion"]]
+    assert nearest(TRAIN, asked) == [[TRAIN[2]["completion"]], [TRAIN[0]["completion"]]]
 
 
 def test_lexicon_finds_known_values_longest_first_in_the_querys_own_letters() -> None:

@@ -45,10 +45,10 @@ def test_good_files_are_taken(tools: Shop) -> None:
         ("{oops", "train.jsonl, line 13: not valid JSON"),
         ("[1, 2]", "train.jsonl, line 13: a JSON object is expected"),
         (b"\xff\xfe{}", "train.jsonl, line 13: not text in UTF-8"),
-        (json.dumps({"query": "x", "n": "Play", "a": {}}), "train.jsonl, row 13: column 'q' ... (has: query, n, a)"),
-        (json.dumps(ROW | {"q": 3}), "train.jsonl, row 13: column 'q' is missing or not text"),
-        (json.dumps(ROW | {"a": [1]}), "train.jsonl, row 13: column 'a' must be an object of arguments"),
-        (json.dumps(ROW | {"a": "{bad"}), "train.jsonl, row 13, column 'a': not valid JSON"),
+        (json.dumps({"query": "x", "n": "Play", "a": {}}), "train.jsonl, line 13: column 'q' ... (has: query, n, a)"),
+        (json.dumps(ROW | {"q": 3}), "train.jsonl, line 13: column 'q' is missing or not text"),
+        (json.dumps(ROW | {"a": [1]}), "train.jsonl, line 13: column 'a' must be an object of arguments"),
+        (json.dumps(ROW | {"a": "{bad"}), "train.jsonl, line 13, column 'a': not valid JSON"),
     ],
 )
 def test_a_broken_row_is_named(tools: Shop, row: str | bytes, said: str) -> None:
@@ -76,7 +76,7 @@ def train_on_the_test(shop: Shop) -> None:
             "split 'sft' is empty ... over 16 tokens",
         ),
         (lambda shop: resolve(shop, TOOLS.replace("rows: 1", "rows: 12")), "split 'sft' is empty ... split settings"),
-        (lambda shop: resolve(shop, TOOLS.replace("chars: 40", "chars: 4")), "'grpo' ... gold call over 4 characters"),
+        (lambda shop: resolve(shop, TOOLS.replace("chars: 40", "chars: 4")), "'grpo' ... completion over 4 characters"),
         (lambda shop: (shop.folder / "source/test.jsonl").unlink(), "source/test.jsonl does not exist"),
     ],
 )
@@ -88,8 +88,8 @@ def test_splits_that_cannot_be_filled(tools: Shop, harm: Callable[[Shop], object
 @pytest.mark.parametrize(
     ("root", "said"),
     [
-        (None, "'train.jsonl' is relative to data_root: set CARL_DATA_ROOT, or data_root in the config"),
-        ("nowhere", "nowhere/train.jsonl does not exist (data_root is nowhere)"),
+        (None, "'test.jsonl' is relative to data_root: set CARL_DATA_ROOT, or data_root in the config"),
+        ("nowhere", "nowhere/test.jsonl does not exist (data_root is nowhere)"),
     ],
 )
 def test_a_data_root_that_is_none(tools: Shop, root: str | None, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

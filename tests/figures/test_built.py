@@ -25,8 +25,8 @@ from coherence.provenance.whence import origin
 
 STRICT = {(arm, seed): [1, 0, 1, seed] for arm in ("sft", "task", "carl") for seed in (0, 1)}
 PICTURE, TABLE = {"png", "svg", "pdf"}, {"md", "csv", "tex"}
-TABLES = {"alignment", "arms", "constants", "phase_table"}
-BARE_TABLES = {"constants", "phase_table"}
+TABLES = {"alignment", "arms", "constants", "families", "phase_table"}
+BARE_TABLES = {"constants", "families", "phase_table"}
 Build = Callable[[str, str], Path]
 
 
@@ -41,11 +41,16 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
         write_tables(folder / "generate" / arm / f"seed{seed}", "generations", generations({(arm, seed): [[0.9, 0.5]]}))
         for arm, seed in STRICT
     ]
+    greedy = scores({("nearest", 0): [1, 0, 1, 0]}).query("mode == 'greedy'").rename(columns={"arm": "baseline"})
+    baselines = write_tables(folder / "baselines", "baselines", greedy.drop(columns=["seed", "mode", "sample", "unit"]))
+    items = greedy[["id", "unit", "family"]].assign(split="heldout", content="[]", answer="{}")
+    data = write_tables(folder / "data", "data", items)
     return {
         "alignment": {"compat": compat},
         "arms": {"scores": scored, "runs": [*sft, *grpo]},
         "coherence_trap": {"scores": scored, "grpo": grpo},
         "constants": {},
+        "families": {"data": data, "scores": scored, "baselines": baselines},
         "phase_table": {"sft": sft},
         "phi_trajectories": {"base": tokenizer_folder(folder / "base"), "generations": stored, "grpo": grpo},
         "reward_components": {"grpo": grpo},
@@ -56,7 +61,7 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
     config, arguments = study(tmp_path), inputs(tmp_path)
-    programs = {"constants": "tabulate_constants", "phase_table": "tabulate_phases"}
+    programs = {"constants": "tabulate_constants", "families": "tabulate_families", "phase_table": "tabulate_phases"}
 
     def run(name: str, folder: str) -> Path:
         out = tmp_path / folder / "made" / name

@@ -14,9 +14,9 @@ import pytest
 from rewards.test_compat_vectors import _array, _expect, _number, _vectors
 
 from coherence.core import compat
+from coherence.core.coherence_gate import coherence_gate
 from coherence.core.composite import carl_composite
 from coherence.core.order_parameter import completion_logits, token_statistics
-from coherence.front.gate import coherence_gate
 
 T, V = 12, 30
 Call = Callable[..., Any]

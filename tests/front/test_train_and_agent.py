@@ -16,9 +16,8 @@ from repository import read_jsonl
 from coherence.core.order_parameter import completion_logits, token_statistics
 from coherence.front.agent import agent_step
 from coherence.front.examples import read_columns
-from coherence.front.pretrained import load_pretrained
 from coherence.front.train import exact_reward
-from coherence.models.load import prompt_ids, render_prompt, save_model
+from coherence.models.load import load_pretrained, prompt_ids, render_prompt, save_model
 from coherence.provenance.artifact import read_card
 
 Call = Callable[..., Any]
@@ -216,7 +215,7 @@ def test_weights_that_are_cut_off_are_told(front: Call, base: Path) -> None:
 
 
 def test_the_agents_phi_is_that_of_a_forward_over_what_it_said(tuned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, tokenizer = load_pretrained(tuned, "cpu")
+    model, tokenizer, _ = load_pretrained(tuned, "cpu")
     said: list[int] = []
     decode = tokenizer.decode
     monkeypatch.setattr(tokenizer, "decode", lambda ids, **how: said.extend(ids) or decode(ids, **how))
@@ -271,7 +270,7 @@ def test_an_agent_that_cannot_step(options: str, mistake: Call, base: Path) -> N
 
 
 def test_a_model_whose_weights_are_no_numbers_abstains(front: Call, base: Path) -> None:
-    model, tokenizer = load_pretrained(base, "cpu")
+    model, tokenizer, _ = load_pretrained(base, "cpu")
     with torch.no_grad():
         model.get_output_embeddings().weight.fill_(float("nan"))
     save_model(model, tokenizer, Path("broken"))
@@ -280,7 +279,7 @@ def test_a_model_whose_weights_are_no_numbers_abstains(front: Call, base: Path) 
 
 
 def test_a_padded_head_and_a_models_own_sampling_habits_are_taken_off(front: Call, base: Path) -> None:
-    model, tokenizer = load_pretrained(base, "cpu")
+    model, tokenizer, _ = load_pretrained(base, "cpu")
     model.resize_token_embeddings(len(tokenizer) + 24)
     model.generation_config.repetition_penalty = 9.0
     save_model(model, tokenizer, Path("padded"))

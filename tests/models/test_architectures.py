@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import TINY_DATA, TINY_SFT
 from datasets import Dataset
 from golden.trajectories import GRPO
 from models.architectures import CASES, save_pretrained
 from repository import read_jsonl
+from tiny_settings import TINY_DATA, TINY_SFT
 from transformers import PreTrainedModel
 from trl import GRPOConfig
 

@@ -143,5 +143,5 @@ def test_reasons_for_dropped_rows(tmp_path: Path) -> None:
 
 
 def test_tests_that_are_no_list_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"tasks\.jsonl, row 7: column 'tests' must be a list"):
+    with pytest.raises(ValueError, match=r"tasks\.jsonl, line 7: column 'tests' must be a list"):
         make(tmp_path, record(7, tests="assert f7(1) == 8"))

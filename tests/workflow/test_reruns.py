@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from workflow.working_copy import Clone, copy_repository
 
-STAGES = {"base", "data", "sft", "start", "grpo", "generate", "evaluate", "compat"}
+STAGES = {"base", "data", "sft", "start", "grpo", "generate", "evaluate", "baselines", "compat"}
 GRPO_ON = {"start": 1, "grpo": 2, "generate": 2, "evaluate": 1, "compat": 1}
 """The reward mathematics: two arms and their generations; the SFT checkpoint's own generations stay."""
 SFT_ON = {"sft": 1, "start": 1, "grpo": 2, "generate": 3, "evaluate": 1, "compat": 1}
@@ -84,7 +84,7 @@ def test_the_look_of_the_report_reruns_the_report_alone(clone: Clone, name: str)
 def test_the_reward_mathematics_reruns_grpo_and_what_follows(clone: Clone, path: str, old: str, new: str) -> None:
     clone.edit(path, lambda s: s.replace(old, new))
     planned = clone.planned()
-    assert stages(planned) == GRPO_ON
+    assert stages(planned) == GRPO_ON | ({"baselines": 1} if "tasks" in path else {})
     assert figures(planned) >= {"arms", "phi_trajectories"}
     assert "sft_phases" not in figures(planned)
 

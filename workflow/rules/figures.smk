@@ -120,6 +120,38 @@ rule constants:
         "python scripts/tabulate_constants.py --config {params.study} --out {params.out} 2> {log}"
 
 
+rule families:
+    input:
+        data=f"{R}/data/manifest.json",
+        scores=f"{R}/scores/manifest.json",
+        baselines=f"{R}/baselines/manifest.json",
+    output:
+        multiext(f"{F}/families.", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
+    log:
+        f"logs/{STUDY.name}/figures/families.log",
+    benchmark:
+        f"logs/{STUDY.name}/figures/families.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=f"{R}/study.json",
+        settings=settings("figures", name="families"),
+        code=identity("scripts/tabulate_families.py"),
+        data=subpath(input.data, parent=True),
+        scores=subpath(input.scores, parent=True),
+        baselines=subpath(input.baselines, parent=True),
+        out=subpath(output[0], strip_suffix=".md"),
+    message:
+        "table: right answers by kind of prompt (log: {log})"
+    shell:
+        "python scripts/tabulate_families.py --config {params.study} --data {params.data} --scores {params.scores}"
+        " --baselines {params.baselines} --out {params.out} 2> {log}"
+
+
 rule phase_table:
     input:
         sft=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS),

@@ -69,7 +69,15 @@ class HubModel(Strict):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")
 
 
-ModelConfig = Annotated[EmbeddedModel | LocalModel | HubModel, Field(discriminator="kind")]
+class RunModel(Strict):
+    """A checkpoint of another study of this clone, by its bytes; that study must be built before."""
+
+    kind: Literal["run"]
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    checkpoint: str = Field(pattern=r"^(base|sft/seed\d+|grpo/[A-Za-z0-9_+-]+/seed\d+)$", description="e.g. sft/seed0")
+
+
+ModelConfig = Annotated[EmbeddedModel | LocalModel | HubModel | RunModel, Field(discriminator="kind")]
 
 
 def settings(study: Mapping[str, Any]) -> dict[str, Any]:

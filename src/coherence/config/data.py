@@ -161,13 +161,50 @@ class CodeData(SourcedData):
     placeholders = ("text", "test")
 
 
-DataConfig = Annotated[GroundingData | ToolsData | MathsData | CodeData, Field(discriminator="task")]
+class PageColumns(Strict):
+    """Which column of the source holds what."""
+
+    instruction: str
+    elements: str
+    """A list of objects {text or class or tag, box: [left, top, width, height]} in pixels."""
+    click: str
+    """The demonstrated [x, y]."""
+    target: str
+    """The number of the element that was clicked (the first is 0), or null."""
+    task: str
+    """The kind of page; scores are reported per kind."""
+
+
+class PagesData(Strict):
+    """An instruction and what is seen of a page -> one click, `click label x,y`."""
+
+    task: Literal["pages"]
+    source: Source
+    columns: PageColumns
+    test_share: float = Field(gt=0, lt=1)
+    """Of the instructions; nothing that asks the same is trained on."""
+    validation_share: float = Field(ge=0, lt=1)
+    """The same for the rows that are looked at while training."""
+    copies: int = Field(ge=0)
+    """Copies of each SFT row, with other words at other places."""
+    max_tokens: int = Field(ge=16)
+    seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> "PagesData":
+        if self.test_share + self.validation_share >= 1:
+            raise ValueError("test_share and validation_share leave nothing to train on")
+        return self
+
+
+DataConfig = Annotated[GroundingData | ToolsData | MathsData | CodeData | PagesData, Field(discriminator="task")]
 
 REWARDS: dict[str, tuple[str, ...]] = {
     "grounding": ("format", "click", "distance"),
     "tools": ("format", "name", "arguments", "exact"),
     "maths": ("format", "correct"),
     "code": ("format", "passed", "share"),
+    "pages": ("format", "click", "distance"),
 }
 """Verifiable rewards of each task; `carl` can be joined to any of them."""
 

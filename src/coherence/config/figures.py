@@ -44,6 +44,15 @@ class CoherenceTrap(Bootstrapped):
     """Running median (GRPO steps) of the bold lines."""
 
 
+class Families(Strict):
+    """Right answers by kind of prompt."""
+
+    resamples: int = Field(ge=100)
+    """Bootstrap resamples over seeds and units."""
+    level: float = Field(gt=0.5, lt=1)
+    """Of the bootstrap intervals."""
+
+
 class PhiTrajectories(Strict):
     """Phi over tokens and over training."""
 
@@ -73,6 +82,7 @@ class Figures(Strict):
     alignment: Alignment
     arms: Arms
     coherence_trap: CoherenceTrap
+    families: Families
     phi_trajectories: PhiTrajectories
     reward_components: RewardComponents
     sft_phases: SftPhases
@@ -83,6 +93,7 @@ NAMES = (
     "arms",
     "coherence_trap",
     "constants",
+    "families",
     "phase_table",
     "phi_trajectories",
     "reward_components",
@@ -105,4 +116,7 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
         paid = {arm: entry["rewards"] for arm, entry in study["grpo"]["arms"].items()}
         grpo = {field: study["grpo"][field] for field in GRPO_FIELDS}
         return {**pooled, "arms": paid, "grpo": grpo, "task": study["data"]["task"]}
-    return {**pooled, "arms": sorted(study["grpo"]["arms"])}
+    arms = sorted(study["grpo"]["arms"])
+    if name == "families":
+        return {**pooled, "arms": arms, "task": study["data"]["task"]}
+    return {**pooled, "arms": arms}

@@ -39,7 +39,12 @@ def local_path(study: Mapping[str, Any], relative: str) -> Path:
 
 
 def model_files(study: Mapping[str, Any]) -> dict[str, Path]:
-    """The files of a local model, by name; none for other kinds. ValueError without safetensors weights."""
+    """What the base model is made from, by name: a local model's files, or the manifest of another study's checkpoint.
+
+    ValueError without safetensors weights, or where that checkpoint is not built.
+    """
+    if study["model"]["kind"] == "run":
+        return {"checkpoint": _checkpoint(study["model"])}
     if study["model"]["kind"] != "local":
         return {}
     folder = local_path(study, study["model"]["path"])
@@ -49,7 +54,15 @@ def model_files(study: Mapping[str, Any]) -> dict[str, Path]:
     return files
 
 
+def _checkpoint(model: Mapping[str, Any]) -> Path:
+    manifest = Path("results", model["study"], model["checkpoint"], "manifest.json")
+    if not manifest.is_file():
+        command = f"snakemake --cores 2 {manifest} --configfile config/{model['study']}.yaml"
+        raise ValueError(f"model: {manifest} is missing: build it first, `{command}`")
+    return manifest
+
+
 def data_files(study: Mapping[str, Any]) -> dict[str, Path]:
     """The source files that the task's rows come from, by their names in the config."""
-    sources = (study["data"].get(split) or {} for split in ("train", "test"))
-    return {source["file"]: local_path(study, source["file"]) for source in sources if "file" in source}
+    sources = (value for value in study["data"].values() if isinstance(value, dict) and "file" in value)
+    return {source["file"]: local_path(study, source["file"]) for source in sources}

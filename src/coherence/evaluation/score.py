@@ -8,8 +8,7 @@ import pandas as pd
 
 from coherence.core.composite import CompositeWeights, carl_composite
 from coherence.core.statistics import zero_variance_share
-from coherence.tasks.grounding.rewards import pixel_distance
-from coherence.tasks.rewards import STRICT, TASK_REWARDS, judge
+from coherence.tasks.rewards import PIXEL_DISTANCE, STRICT, TASK_REWARDS, judge
 
 
 def score(
@@ -30,8 +29,8 @@ def score(
     for name, reward in TASK_REWARDS[task].items():
         table[name] = judge(reward, completions, answers)
     table["strict"] = table[STRICT[task]]
-    if task == "grounding":
-        table["distance_px"] = list(map(pixel_distance, completions, answers))
+    if task in PIXEL_DISTANCE:
+        table["distance_px"] = list(map(PIXEL_DISTANCE[task], completions, answers))
     return pd.concat([table, token_summary(generations, weights)], axis=1)
 
 

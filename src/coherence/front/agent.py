@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from coherence.core.coherence_gate import Confidence, coherence_gate
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.evaluation.generate import until_end
-from coherence.front.gate import Confidence, coherence_gate
 from coherence.front.pretrained import context_of
 from coherence.models.load import prompt_ids, render_prompt
 from coherence.models.scoring import GenerationRecorder

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from coherence.config.resolved import MODEL_FILES, WEIGHTS
-from coherence.models.load import check_head, fetch, load_model, load_tokenizer
+from coherence.models.load import fetch
 from coherence.provenance.place import Place
 
 HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
@@ -34,17 +34,6 @@ def model_inputs(folder: Path) -> dict[str, Path]:
     if Place(folder).manifest.is_file():
         return {"model": folder}
     return {f"model/{file.name}": file for file in sorted(folder.iterdir()) if file.suffix in MODEL_FILES}
-
-
-def load_pretrained(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model (float32) and tokenizer, with one head row per token and no sampling habits of the model's own."""
-    tokenizer, model = load_tokenizer(folder), load_model(folder, device)
-    if model.get_output_embeddings().weight.shape[0] > len(tokenizer):  # a padded head
-        model.resize_token_embeddings(len(tokenizer))
-    check_head(model, tokenizer)
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    model.generation_config = GenerationConfig(**ends)
-    return model, tokenizer
 
 
 def context_of(model: PreTrainedModel) -> float:

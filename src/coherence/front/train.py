@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.config.sft import SftConfig
 from coherence.console import progress
 from coherence.front.options import TrainOptions
-from coherence.front.pretrained import context_of, load_pretrained
-from coherence.models.load import completion_ids, prompt_ids, quiet, render_prompt
+from coherence.front.pretrained import context_of
+from coherence.models.load import completion_ids, load_pretrained, prompt_ids, quiet, render_prompt
 from coherence.streams import integer_seed
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.tasks.rows import Report, Row, drop_long
@@ -38,7 +38,7 @@ def train(options: TrainOptions, start: Path, pairs: Pairs, folder: Path) -> dic
     """
     quiet()
     config, compute = options.config, options.compute
-    model, tokenizer = load_pretrained(start, options.device)
+    model, tokenizer, _ = load_pretrained(start, options.device)
     rows, report = fitting_rows(options, model, tokenizer, pairs)
     seed = integer_seed(options.seed, options.method)
     if isinstance(config, SftConfig):
@@ -46,7 +46,7 @@ def train(options: TrainOptions, start: Path, pairs: Pairs, folder: Path) -> dic
     else:
         if len(rows) < options.batch_size:
             raise ValueError(f"--batch-size {options.batch_size} is more than the {len(rows)} prompts that fit")
-        start_model, _ = load_pretrained(start, options.device)
+        start_model, *_ = load_pretrained(start, options.device)
         arm = config.arms["own"]
         outcome = grpo.train(config, compute, arm, TASK, model, start_model, tokenizer, rows, folder, seed)
     return outcome | {"rows": len(rows), "dropped": dict(report.dropped)}

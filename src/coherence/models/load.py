@@ -15,6 +15,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -76,6 +77,19 @@ def load_model(folder: Path, device: str) -> PreTrainedModel:
             f"{folder}: the weights lack {min(report['missing_keys'])}: a file is missing, or is another's"
         )
     return model.to(device)
+
+
+def load_pretrained(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, int]:
+    """Model, tokenizer, and the rows that its head had: cut to one per token, since rows that no token has would share
+    the probability and enter ln V. Its own sampling habits (repetition penalty, top-k) are left behind."""
+    tokenizer, model = load_tokenizer(folder), load_model(folder, device)
+    rows = int(model.get_output_embeddings().weight.shape[0])
+    if rows > len(tokenizer):
+        model.resize_token_embeddings(len(tokenizer))
+    check_head(model, tokenizer)
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    model.generation_config = GenerationConfig(**ends)
+    return model, tokenizer, rows
 
 
 def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:

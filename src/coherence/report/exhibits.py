@@ -16,6 +16,7 @@ STORY = (
     "phi_trajectories",
     "reward_components",
     "arms",
+    "families",
     "coherence_trap",
     "alignment",
     "constants",

@@ -8,6 +8,7 @@ from typing import Any
 from coherence.tasks.code import rewards as code
 from coherence.tasks.grounding import rewards as grounding
 from coherence.tasks.maths import rewards as maths
+from coherence.tasks.pages import rewards as pages
 from coherence.tasks.tools import rewards as tools
 
 Reward = Callable[[str, dict[str, Any]], float]
@@ -33,10 +34,21 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
         "passed": code.passed_reward,
         "share": code.share_reward,
     },
+    "pages": {
+        "format": pages.format_reward,
+        "click": pages.click_reward,
+        "distance": pages.distance_reward,
+    },
 }
 
-STRICT = {"grounding": "click", "tools": "exact", "maths": "correct", "code": "passed"}
+STRICT = {"grounding": "click", "tools": "exact", "pages": "click", "maths": "correct", "code": "passed"}
 """The reward of each task that means success: all or nothing."""
+
+FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools": tools.field_scores}
+"""For tasks whose answers have fields: the share of each field's gold values that a completion has."""
+
+PIXEL_DISTANCE: dict[str, Reward] = {"grounding": grounding.pixel_distance, "pages": pages.pixel_distance}
+"""Of tasks that answer with a point: its distance to the target's centre, NaN where there is none."""
 
 AT_ONCE = 8
 """Completions judged at a time, where there are as many processors."""

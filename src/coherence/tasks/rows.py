@@ -42,6 +42,8 @@ class Report:
     kept: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     longest_tokens: int = 0
+    near_duplicates: dict[str, int] = field(default_factory=dict)
+    """Units of each untrained split that resemble a trained one; they are kept."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain counts, sorted by name."""
@@ -49,6 +51,7 @@ class Report:
             "kept": dict(sorted(self.kept.items())),
             "dropped": dict(sorted(self.dropped.items())),
             "longest_tokens": self.longest_tokens,
+            "near_duplicates": self.near_duplicates,
         }
 
 

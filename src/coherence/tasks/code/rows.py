@@ -12,7 +12,8 @@ from coherence.tasks.code.guest import canonical
 from coherence.tasks.code.rewards import defined_names, passed_reward
 from coherence.tasks.rewards import judge
 from coherence.tasks.rows import Report, Row
-from coherence.tasks.sources import name_of, records, split_rows, text, unit_of
+from coherence.tasks.source import normalised, records, text_of
+from coherence.tasks.splits import split_rows
 
 
 def make_rows(
@@ -47,11 +48,10 @@ def _read(
     report: Report,
 ) -> Iterator[Row]:
     columns = config.columns
-    for number, record in records(source, sources):
-        place = f"{name_of(source)}, row {number}"
-        request, code = (text(record, column, place) for column in (columns.text, columns.code))
+    for number, place, record in records(source, sources):
+        request, code = (text_of(record, column, place) for column in (columns.text, columns.code))
         code = "\n".join(line.rstrip() for line in code.strip().splitlines())
-        setup = text(record, columns.setup, place).replace("\r", "") if columns.setup else ""
+        setup = text_of(record, columns.setup, place).replace("\r", "") if columns.setup else ""
         tests = _tests(record, columns.tests, place)
         pairs = [pair for pair in map(_split_test, tests) if pair]
         if not tests or len(pairs) < len(tests):
@@ -65,7 +65,7 @@ def _read(
             id=str(number),
             split=split,
             family="code",
-            unit=unit_of(request),
+            unit=normalised(request),
             prompt=render(config.prompt.replace("{text}", request.strip()).replace("{test}", tests[0].strip())),
             completion=code,
             content=((0, len(code)),),

@@ -10,7 +10,8 @@ from coherence.config.data import MathsData, Source
 from coherence.tasks.maths.answers import MARK
 from coherence.tasks.maths.rewards import correct_reward
 from coherence.tasks.rows import Report, Row
-from coherence.tasks.sources import name_of, records, split_rows, text, unit_of
+from coherence.tasks.source import normalised, records, text_of
+from coherence.tasks.splits import split_rows
 
 CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 """GSM8K's notes for a calculator, `<<48/2=24>>`: taken out of the working."""
@@ -37,9 +38,8 @@ def _read(
     split: str,
     report: Report,
 ) -> Iterator[Row]:
-    for number, record in records(source, sources):
-        place = f"{name_of(source)}, row {number}"
-        question, told = (text(record, column, place) for column in (config.columns.question, config.columns.answer))
+    for number, place, record in records(source, sources):
+        question, told = (text_of(record, column, place) for column in (config.columns.question, config.columns.answer))
         working, mark, final = told.rpartition(config.answer_after) if config.answer_after else ("", "", told)
         if config.answer_after and not mark:
             report.dropped[f"{split}: no '{config.answer_after}' in the answer"] += 1
@@ -54,7 +54,7 @@ def _read(
             id=str(number),
             split=split,
             family="maths",
-            unit=unit_of(question),
+            unit=normalised(question),
             prompt=render(config.prompt.replace("{question}", question)),
             completion=completion,
             content=((len(completion) - len(answer["final"]), len(completion)),),

@@ -33,5 +33,13 @@ def argument_reward(completion: str, answer: dict[str, Any]) -> float:
     return 2 * (found & gold).total() / (found.total() + gold.total())
 
 
+def field_scores(completion: str, answer: dict[str, Any]) -> dict[str, float]:
+    """For each argument of the right call, the share of its values that the completion's call has for it."""
+    call = read_call(completion)
+    said = call[1] if call is not None else {}
+    counts = {key: (Counter(said.get(key, ())), Counter(values)) for key, values in answer["arguments"].items()}
+    return {key: (found & gold).total() / gold.total() for key, (found, gold) in counts.items()}
+
+
 def _pairs(arguments: Arguments) -> Counter[tuple[str, str]]:
     return Counter((key, value) for key, values in arguments.items() for value in values)

@@ -8,7 +8,8 @@ import numpy as np
 
 from coherence.config.data import Source, ToolsData
 from coherence.tasks.rows import Report, Row
-from coherence.tasks.sources import json_object, name_of, records, split_rows, text, unit_of
+from coherence.tasks.source import json_object, normalised, records, text_of
+from coherence.tasks.splits import split_rows
 from coherence.tasks.tools.calls import normalise, read_call, write_call
 
 
@@ -33,9 +34,8 @@ def _read(
     split: str,
     report: Report,
 ) -> Iterator[Row]:
-    for number, record in records(source, sources):
-        place = f"{name_of(source)}, row {number}"
-        query, name = (text(record, column, place) for column in (config.columns.query, config.columns.name))
+    for number, place, record in records(source, sources):
+        query, name = (text_of(record, column, place) for column in (config.columns.query, config.columns.name))
         arguments = normalise(_arguments(record, config.columns.arguments, place))
         completion, content = write_call(name, arguments)
         if read_call(completion) != (name, arguments):
@@ -45,7 +45,7 @@ def _read(
             id=str(number),
             split=split,
             family=name,
-            unit=unit_of(query),
+            unit=normalised(query),
             prompt=render(config.prompt.replace("{query}", query)),
             completion=completion,
             content=content,

@@ -7,7 +7,6 @@ from coherence.core.constants import SIGMA
 Confidence = Literal["high", "medium", "low", "abstain"]
 THRESHOLD = float(SIGMA)
 HIGH, MEDIUM = 0.8, 0.5
-ROUNDING = 1e-6
 
 
 def coherence_gate(phi: float, threshold: float = THRESHOLD) -> tuple[bool, Confidence]:
@@ -19,9 +18,3 @@ def coherence_gate(phi: float, threshold: float = THRESHOLD) -> tuple[bool, Conf
     if not phi >= threshold:
         return False, "abstain"
     return True, "high" if phi >= HIGH else "medium" if phi >= MEDIUM else "low"
-
-
-def check_phi(option: str, value: float) -> None:
-    """ValueError unless an option's value can be a Phi: a number in 0..1, but for rounding."""
-    if not -ROUNDING <= value <= 1 + ROUNDING:
-        raise ValueError(f"{option} {value} must be a number in 0..1, as Phi = 1 - H/ln V is (0 uniform, 1 certain)")
