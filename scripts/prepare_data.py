@@ -67,9 +67,11 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
 
 def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, count_tokens: Any, report: Any) -> Any:
     """All rows of the configured task that fit."""
-    from coherence.config.data import GroundingData, PagesData, ToolsData
+    from coherence.config.data import CodeData, GroundingData, MathsData, PagesData, ToolsData
     from coherence.streams import generator
+    from coherence.tasks.code import rows as code
     from coherence.tasks.grounding import rows as grounding
+    from coherence.tasks.maths import rows as maths
     from coherence.tasks.pages import rows as pages
     from coherence.tasks.rows import drop_long
     from coherence.tasks.tools import rows as tools
@@ -79,6 +81,10 @@ def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, co
         return pages.make_rows(PagesData.parse(section, "data"), sources, render, count_tokens, rng, report)
     if section["task"] == "grounding":
         made = list(grounding.make_rows(GroundingData.parse(section, "data"), render, rng))
+    elif section["task"] == "maths":
+        made = maths.make_rows(MathsData.parse(section, "data"), sources, render, rng, report)
+    elif section["task"] == "code":
+        made = code.make_rows(CodeData.parse(section, "data"), sources, render, rng, report)
     else:
         made = tools.make_rows(ToolsData.parse(section, "data"), sources, render, rng, report)
     return drop_long(made, count_tokens, section["max_tokens"], report)

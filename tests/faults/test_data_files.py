@@ -76,7 +76,7 @@ def train_on_the_test(shop: Shop) -> None:
             "split 'sft' is empty ... over 16 tokens",
         ),
         (lambda shop: resolve(shop, TOOLS.replace("rows: 1", "rows: 12")), "split 'sft' is empty ... split settings"),
-        (lambda shop: resolve(shop, TOOLS.replace("chars: 40", "chars: 4")), "'grpo' ... gold call over 4 characters"),
+        (lambda shop: resolve(shop, TOOLS.replace("chars: 40", "chars: 4")), "'grpo' ... completion over 4 characters"),
         (lambda shop: (shop.folder / "source/test.jsonl").unlink(), "source/test.jsonl does not exist"),
     ],
 )

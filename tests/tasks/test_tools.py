@@ -100,7 +100,7 @@ def test_long_gold_calls_are_left_out_of_grpo_and_counted(tmp_path: Path) -> Non
     rows, report = make(tmp_path, train, [record("t", artist="a")])
     grpo = [row for row in rows if row.split == "grpo"]
     assert grpo and all(len(row.completion) <= 20 for row in grpo)
-    assert report.dropped["grpo: gold call over 20 characters"] == 18 - len(grpo)
+    assert report.dropped["grpo: gold completion over 20 characters"] == 18 - len(grpo)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -38,6 +38,8 @@ class JsonlFile(Strict):
     """One JSON object per line; the path is relative to data_root."""
 
     file: str
+    lines: list[int] | None = Field(default=None, min_length=2, max_length=2)
+    """First and last line, from 1; all when absent."""
 
     @model_validator(mode="after")
     def _relative(self) -> "JsonlFile":
@@ -73,15 +75,13 @@ class ToolColumns(Strict):
     """An object {argument: value or list of values}, or the same as a JSON string."""
 
 
-class ToolsData(Strict):
-    """A person's request -> one tool call, `Name(key=value; key2=a|b)`."""
+class SourcedData(Strict):
+    """What tasks on people's data share: where rows come from, and how they are split."""
 
-    task: Literal["tools"]
     train: Source
     test: Source
-    columns: ToolColumns
     prompt: str
-    """With `{query}`; the model's chat template, where it has one, goes around it."""
+    """With the task's placeholders; the model's chat template, where it has one, goes around it."""
     validation_rows: int = Field(ge=0)
     """Taken from train before anything else; never trained on."""
     train_rows: int | None = Field(default=None, ge=1)
@@ -89,20 +89,76 @@ class ToolsData(Strict):
     test_rows: int | None = Field(default=None, ge=1)
     max_tokens: int = Field(ge=16)
     grpo_max_completion_chars: int = Field(ge=1)
-    """GRPO prompts whose gold call is longer are left out, so that a completion can end."""
+    """GRPO prompts whose gold completion is longer are left out, so that a completion can end."""
     seed: int = Field(ge=0)
 
+    placeholders: ClassVar[tuple[str, ...]]
+
     @model_validator(mode="after")
-    def _prompt_has_query(self) -> "ToolsData":
-        if "{query}" not in self.prompt:
-            raise ValueError("prompt must contain {query}")
+    def _prompt_has_placeholders(self) -> Self:
+        for name in self.placeholders:
+            if f"{{{name}}}" not in self.prompt:
+                raise ValueError(f"prompt must contain {{{name}}}")
         return self
 
     @model_validator(mode="after")
-    def _two_sources(self) -> "ToolsData":
+    def _two_sources(self) -> Self:
         if self.train == self.test:
             raise ValueError("train and test are the same rows, so nothing would be held out")
         return self
+
+
+class ToolsData(SourcedData):
+    """A person's request -> one tool call, `Name(key=value; key2=a|b)`."""
+
+    task: Literal["tools"]
+    columns: ToolColumns
+    placeholders = ("query",)
+
+
+class MathsColumns(Strict):
+    """Which column of the source holds what."""
+
+    question: str
+    answer: str
+
+
+class MathsData(SourcedData):
+    """A word problem -> its answer, `#### 72`, as the last line."""
+
+    task: Literal["maths"]
+    columns: MathsColumns
+    answer_after: str | None = None
+    """In the answer column the final answer follows this mark, the working stands before it; all of it is the final
+    answer when absent."""
+    worked: bool
+    """The gold completion shows the working before its last line."""
+    placeholders = ("question",)
+
+    @model_validator(mode="after")
+    def _working_is_there(self) -> Self:
+        if self.worked and self.answer_after is None:
+            raise ValueError("worked needs answer_after: what parts the working from the final answer")
+        return self
+
+
+class CodeColumns(Strict):
+    """Which column of the source holds what."""
+
+    text: str
+    code: str
+    tests: str
+    """A list of `assert call(...) == literal`."""
+    setup: str | None = None
+    """Code to run after the candidate's and before the tests."""
+
+
+class CodeData(SourcedData):
+    """A task in words and its first test -> a Python function."""
+
+    task: Literal["code"]
+    columns: CodeColumns
+    placeholders = ("text", "test")
 
 
 class PageColumns(Strict):
@@ -141,11 +197,13 @@ class PagesData(Strict):
         return self
 
 
-DataConfig = Annotated[GroundingData | ToolsData | PagesData, Field(discriminator="task")]
+DataConfig = Annotated[GroundingData | ToolsData | MathsData | CodeData | PagesData, Field(discriminator="task")]
 
 REWARDS: dict[str, tuple[str, ...]] = {
     "grounding": ("format", "click", "distance"),
     "tools": ("format", "name", "arguments", "exact"),
+    "maths": ("format", "correct"),
+    "code": ("format", "passed", "share"),
     "pages": ("format", "click", "distance"),
 }
 """Verifiable rewards of each task; `carl` can be joined to any of them."""

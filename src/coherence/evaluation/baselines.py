@@ -11,7 +11,7 @@ import pandas as pd
 
 from coherence.tasks.pages.baseline import named_element
 from coherence.tasks.pages.page import write_click
-from coherence.tasks.rewards import STRICT, TASK_REWARDS
+from coherence.tasks.rewards import STRICT, TASK_REWARDS, judge
 from coherence.tasks.tools.baseline import fill_from_lexicon
 
 Rows = Sequence[Mapping[str, Any]]
@@ -84,6 +84,8 @@ def string_match(train: Rows, heldout: Rows) -> list[Guess]:
 BASELINES: dict[str, dict[str, Callable[[Rows, Rows], list[Guess]]]] = {
     "grounding": {"majority": majority, "nearest": nearest},
     "tools": {"majority": majority, "nearest": nearest, "lexicon": lexicon},
+    "maths": {"majority": majority, "nearest": nearest},
+    "code": {"majority": majority, "nearest": nearest},
     "pages": {
         "majority": majority,
         "nearest": nearest,
@@ -104,9 +106,10 @@ def score_baselines(task: str, train: Rows, heldout: Rows) -> pd.DataFrame:
         table = pd.DataFrame({"baseline": name, "id": [row["id"] for row in heldout]})
         table["completion"] = [texts[0] if len(texts) == 1 else None for texts in guesses]
         table["family"] = [row["family"] for row in heldout]
+        pairs = [(text, row["answer"]) for texts, row in zip(guesses, heldout, strict=True) for text in texts]
         for reward, function in TASK_REWARDS[task].items():
-            pairs = zip(guesses, heldout, strict=True)
-            table[reward] = [fmean(function(text, row["answer"]) for text in texts) for texts, row in pairs]
+            scores = iter(judge(function, *map(list, zip(*pairs, strict=True))))
+            table[reward] = [fmean(next(scores) for _ in texts) for texts in guesses]
         table["strict"] = table[STRICT[task]]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from coherence.core.composite import CompositeWeights, carl_composite
 from coherence.core.statistics import zero_variance_share
-from coherence.tasks.rewards import PIXEL_DISTANCE, STRICT, TASK_REWARDS
+from coherence.tasks.rewards import PIXEL_DISTANCE, STRICT, TASK_REWARDS, judge
 
 
 def score(
@@ -25,12 +25,12 @@ def score(
     table = generations[told].copy()
     table["family"] = [row["family"] for row in found]
     table["unit"] = [row["unit"] for row in found]
-    pairs = list(zip(generations["completion"], (row["answer"] for row in found), strict=True))
+    completions, answers = list(generations["completion"]), [row["answer"] for row in found]
     for name, reward in TASK_REWARDS[task].items():
-        table[name] = [reward(text, answer) for text, answer in pairs]
+        table[name] = judge(reward, completions, answers)
     table["strict"] = table[STRICT[task]]
     if task in PIXEL_DISTANCE:
-        table["distance_px"] = [PIXEL_DISTANCE[task](text, answer) for text, answer in pairs]
+        table["distance_px"] = list(map(PIXEL_DISTANCE[task], completions, answers))
     return pd.concat([table, token_summary(generations, weights)], axis=1)
 
 

@@ -1,9 +1,13 @@
 """The verifiable rewards of each task, by the names that a config uses. reward(completion, answer) -> float."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from coherence.tasks.code import rewards as code
 from coherence.tasks.grounding import rewards as grounding
+from coherence.tasks.maths import rewards as maths
 from coherence.tasks.pages import rewards as pages
 from coherence.tasks.tools import rewards as tools
 
@@ -21,6 +25,15 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
         "arguments": tools.argument_reward,
         "exact": tools.exact_reward,
     },
+    "maths": {
+        "format": maths.format_reward,
+        "correct": maths.correct_reward,
+    },
+    "code": {
+        "format": code.format_reward,
+        "passed": code.passed_reward,
+        "share": code.share_reward,
+    },
     "pages": {
         "format": pages.format_reward,
         "click": pages.click_reward,
@@ -28,7 +41,7 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
     },
 }
 
-STRICT = {"grounding": "click", "tools": "exact", "pages": "click"}
+STRICT = {"grounding": "click", "tools": "exact", "pages": "click", "maths": "correct", "code": "passed"}
 """The reward of each task that means success: all or nothing."""
 
 FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools": tools.field_scores}
@@ -36,3 +49,12 @@ FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools":
 
 PIXEL_DISTANCE: dict[str, Reward] = {"grounding": grounding.pixel_distance, "pages": pages.pixel_distance}
 """Of tasks that answer with a point: its distance to the target's centre, NaN where there is none."""
+
+AT_ONCE = 8
+"""Completions judged at a time, where there are as many processors."""
+
+
+def judge(reward: Reward, completions: Sequence[str], answers: Sequence[dict[str, Any]]) -> list[float]:
+    """The reward of each completion, several at a time: some wait for a process of their own."""
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        return list(pool.map(reward, completions, answers))

@@ -1,6 +1,7 @@
 """Records of a JSONL file or a hub data set, and what is asked of their columns; errors name file and row."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ def records(source: Source, files: Mapping[str, Path]) -> Iterator[tuple[int, st
             yield number, f"{source.hub}, row {number}", dict(row)
         return
     with files[source.file].open("rb") as lines:
+        first, last = source.lines or (1, sys.maxsize)
         for number, line in enumerate(lines, start=1):
-            if line.strip():
+            if line.strip() and first <= number <= last:
                 place = f"{source.file}, line {number}"
                 yield number, place, json_object(line, place)
 

@@ -21,7 +21,7 @@ from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
 from coherence.models.load import check_head, is_finite, judged_text, save_model
-from coherence.tasks.rewards import STRICT, TASK_REWARDS
+from coherence.tasks.rewards import STRICT, TASK_REWARDS, judge
 from coherence.training.arguments import common_arguments
 from coherence.training.metrics import MetricsLog
 from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
@@ -64,16 +64,13 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
             "distinct_completions": float(len(set(rollouts.completions))),
             "strict_zero_variance_groups": zero_variance_share(strict_PG),
             "unscored_completions": float((~finite_B).sum()),
-            **{f"task/{name}": float(np.mean(values)) for name, values in task.items()},
+            **{f"task/{name}": nanmean(values) for name, values in task.items()},
         }
 
     def _task_scores(self, rollouts: Rollouts) -> dict[str, list[float]]:
         golds = [json.loads(row["answer"]) for row in rollouts.rows]
         texts = [judged_text(self.processing_class, ids) for ids in rollouts.completion_ids]
-        return {
-            name: [reward(text, gold) for text, gold in zip(texts, golds, strict=True)]
-            for name, reward in TASK_REWARDS[self.task].items()
-        }
+        return {name: judge(reward, texts, golds) for name, reward in TASK_REWARDS[self.task].items()}
 
     def _store(self, rollouts: Rollouts, task: dict[str, list[float]], carl: Composite) -> None:
         for i, completion in enumerate(rollouts.completions):

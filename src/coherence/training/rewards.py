@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from coherence.core.composite import Composite, CompositeWeights, carl_composite
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.models.load import judged_text
-from coherence.tasks.rewards import Reward
+from coherence.tasks.rewards import Reward, judge
 
 TrlReward = Callable[..., list[float]]
 
@@ -21,7 +21,7 @@ def task_reward(name: str, reward: Reward, tokenizer: PreTrainedTokenizerBase) -
 
     def score(completion_ids: list[list[int]], answer: list[str], **columns: Any) -> list[float]:
         texts = [judged_text(tokenizer, ids) for ids in completion_ids]
-        return [reward(text, json.loads(gold)) for text, gold in zip(texts, answer, strict=True)]
+        return judge(reward, texts, [json.loads(gold) for gold in answer])
 
     score.__name__ = name
     return score

@@ -1,7 +1,6 @@
 """Rows of the tool-call task from a JSONL file or a hub data set, with its columns named by the config."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from coherence.config.data import Source, ToolsData
 from coherence.tasks.rows import Report, Row
 from coherence.tasks.source import json_object, normalised, records, text_of
+from coherence.tasks.splits import split_rows
 from coherence.tasks.tools.calls import normalise, read_call, write_call
 
 
@@ -21,33 +21,9 @@ def make_rows(
     report: Report,
 ) -> list[Row]:
     """All rows of all splits. A training query that another split also asks is dropped and counted."""
-    heldout = _take(list(_read(config, config.test, sources, render, "heldout", report)), config.test_rows, rng)
+    test = list(_read(config, config.test, sources, render, "heldout", report))
     train = list(_read(config, config.train, sources, render, "sft", report))
-    train = [train[i] for i in rng.permutation(len(train))]
-    validation = [_moved(row, "validation") for row in train[: config.validation_rows]]
-    kept_out = {row.unit for row in heldout}
-    validation = _without(validation, kept_out, "validation", report)
-    sft = _without(train[config.validation_rows :], kept_out | {row.unit for row in validation}, "sft", report)
-    sft = sft[: config.train_rows]
-    grpo = [_moved(row, "grpo") for row in sft if len(row.completion) <= config.grpo_max_completion_chars]
-    report.dropped[f"grpo: gold call over {config.grpo_max_completion_chars} characters"] += len(sft) - len(grpo)
-    return [*sft, *grpo, *validation, *heldout]
-
-
-def _moved(row: Row, split: str) -> Row:
-    return replace(row, split=split)
-
-
-def _take(rows: list[Row], limit: int | None, rng: np.random.Generator) -> list[Row]:
-    if limit is None or limit >= len(rows):
-        return rows
-    return [rows[i] for i in np.sort(rng.permutation(len(rows))[:limit])]
-
-
-def _without(rows: list[Row], units: set[str], split: str, report: Report) -> list[Row]:
-    kept = [row for row in rows if row.unit not in units]
-    report.dropped[f"{split}: query asked in another split"] += len(rows) - len(kept)
-    return kept
+    return split_rows(config, train, test, rng, report)
 
 
 def _read(
