@@ -16,9 +16,9 @@ from repository import read_jsonl
 from coherence.core.order_parameter import completion_logits, token_statistics
 from coherence.front.agent import agent_step
 from coherence.front.examples import read_columns
-from coherence.front.train import exact_reward
 from coherence.models.load import load_pretrained, prompt_ids, render_prompt, save_model
 from coherence.provenance.artifact import read_card
+from coherence.tasks.rewards import answer_reward
 
 Call = Callable[..., Any]
 SFT = ("--method", "sft", "--max-steps", 4, "--learning-rate", 1e-2, "--batch-size", 4)
@@ -100,7 +100,7 @@ def test_an_artifact_may_be_the_model_and_its_content_is_what_counts(front: Call
 
 def test_the_reward_is_for_the_answer_and_nothing_else() -> None:
     said = ("7", " 7\n", "17", "7.", "", "The answer is 7")
-    assert [exact_reward(text, {"text": "7 "}) for text in said] == [1, 1, 0, 0, 0, 0]
+    assert [answer_reward(text, {"text": "7 "}) for text in said] == [1, 1, 0, 0, 0, 0]
 
 
 def test_rows_that_are_too_long_are_left_out_and_counted(front: Call, base: Path, rows: Path) -> None:

@@ -12,22 +12,13 @@ from coherence.console import progress
 from coherence.front.options import TrainOptions
 from coherence.models.load import completion_ids, context_of, load_pretrained, prompt_ids, quiet, render_prompt
 from coherence.streams import integer_seed
-from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.tasks.rows import Report, Row, drop_long
 from coherence.training import grpo, sft
 
 Pairs = Sequence[tuple[str, ...]]
 """(prompt, completion) for SFT, (prompt, answer) for GRPO."""
 TASK = "answer"
-"""The free-form task: one right answer, and a reward for saying exactly that. Below it joins the studies' tasks."""
-
-
-def exact_reward(completion: str, answer: dict[str, Any]) -> float:
-    """1 if the completion is the answer, white space around both aside, else 0: no searching in longer text."""
-    return float(completion.strip() == str(answer["text"]).strip())
-
-
-TASK_REWARDS[TASK], STRICT[TASK] = {"exact": exact_reward}, "exact"
+"""The free-form task: one right answer, and a reward for saying exactly that."""
 
 
 def train(options: TrainOptions, start: Path, pairs: Pairs, folder: Path) -> dict[str, Any]:

@@ -13,6 +13,12 @@ from coherence.tasks.tools import rewards as tools
 
 Reward = Callable[[str, dict[str, Any]], float]
 
+
+def answer_reward(completion: str, answer: dict[str, Any]) -> float:
+    """1 if the completion is the answer, white space around both aside, else 0: no searching in longer text."""
+    return float(completion.strip() == str(answer["text"]).strip())
+
+
 TASK_REWARDS: dict[str, dict[str, Reward]] = {
     "grounding": {
         "format": grounding.format_reward,
@@ -39,9 +45,17 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
         "click": pages.click_reward,
         "distance": pages.distance_reward,
     },
+    "answer": {"exact": answer_reward},
 }
 
-STRICT = {"grounding": "click", "tools": "exact", "pages": "click", "maths": "correct", "code": "passed"}
+STRICT = {
+    "grounding": "click",
+    "tools": "exact",
+    "pages": "click",
+    "maths": "correct",
+    "code": "passed",
+    "answer": "exact",
+}
 """The reward of each task that means success: all or nothing."""
 
 FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools": tools.field_scores}
