@@ -30,8 +30,13 @@ onstart:
 
 
 onsuccess:
-    print(f"\nfigures and tables: {F}/    artifacts: {R}/    check them: python scripts/verify.py")
+    check = "python scripts/verify.py" + ("" if STUDY.name == "default" else f" --configfile {CONFIGFILE}")
+    page = f" (in one page: {F}/report.html)" if Path(F, "report.html").is_file() else ""
+    print(f"\nfigures and tables: {F}/{page}    artifacts: {R}/    check them: {check}")
 
 
 onerror:
-    print("\nA job failed; its log is named above. Mend the cause and run the same command: finished work is kept.")
+    print(
+        "\nA job failed or was stopped; its log is named above. Finished work is kept: run the same command again,"
+    )
+    print("after a failure when its cause is mended.")

@@ -24,6 +24,10 @@ def main(configfile: Path = Path("config/default.yaml"), adopt: bool = False) ->
         print(report(findings))
         return print_adoption(findings, moved, configfile)
     findings = verify(study.name, settings_of(study))
+    if not findings:
+        others = sorted(path.name for path in Path("results").glob("*/")) if Path("results").is_dir() else []
+        built = f"; built are: {', '.join(others)} (--configfile config/NAME.yaml)" if others else ""
+        raise ValueError(f"nothing of the study {study.name} is built{built}")
     print(report(findings))
     wrong = sum(finding.status != "ok" for finding in findings)
     if wrong:

@@ -43,7 +43,7 @@ def test_a_start_outside_its_limits_is_refused_with_the_numbers(clone: Clone) ->
         "--data", f"{RESULTS}/data", "--out", "results/tiny/elsewhere",
     )  # fmt: skip
     assert done.returncode == 2
-    assert "outside grpo.start" in done.stderr
+    assert "(grpo.start)" in done.stderr
     assert not (clone.root / "results/tiny/elsewhere/manifest.json").exists()
 
 
