@@ -18,6 +18,8 @@ from benchmarks.machine import ROOT, environment, installed, processor, versions
 Record = dict[str, Any]
 SEED = 20
 RESULTS = Path(__file__).parent / "results"
+MEASURING = ("contenders", "grpo_steps", "measures", "rounds")
+TIMED = tuple(f"src/coherence/{package}/" for package in ("core", "models", "training"))
 
 
 def main(quick: bool, out: Path) -> None:
@@ -48,7 +50,19 @@ def _parts(quick: bool) -> Iterable[tuple[str, str]]:
 def _about(quick: bool) -> Record:
     """First line of the file: what ran, when, on what kind of processor. No names of machines or people."""
     date = time.strftime("%Y-%m-%d", time.gmtime())
-    return {"measure": "run", "date": date, "quick": quick, "processor": processor(), "versions": versions()}
+    about = {"date": date, "quick": quick, "processor": processor(), "versions": versions(), "code": timed_code()}
+    return {"measure": "run", **about}
+
+
+def timed_code(root: Path = ROOT) -> str:
+    """sha256 over the modules that measure and those that they time, comments and docstrings aside."""
+    from coherence.provenance.artifact import digest
+    from coherence.provenance.code import code_parts
+
+    found: dict[str, str] = {}
+    for name in MEASURING:
+        found |= code_parts(root / f"benchmarks/{name}.py", root)
+    return digest({path: code for path, code in found.items() if path.startswith(("benchmarks/", *TIMED))})
 
 
 def _measure(part: str, allocator: str, quick: bool) -> list[Record]:

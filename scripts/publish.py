@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from coherence.config.figures import NAMES
 from coherence.console import run_cli
-from coherence.provenance.artifact import read_card
+from coherence.provenance.artifact import manifest_bytes, read_card, read_manifest
+from coherence.provenance.files import damage
 
 STUDY = "default"
 CONFIGFILE = f"config/{STUDY}.yaml"
@@ -32,6 +34,7 @@ def main() -> None:
     """
     stems = [Path("figs", STUDY, name) for name in NAMES]
     check(stems)
+    check_benchmark()
     copy(stems)
     (FIGURES / "README.md").write_text(index(stems), encoding="utf-8")
     rewrite()
@@ -59,11 +62,15 @@ def published(stem: Path) -> list[Path]:
 
 
 def copy(stems: Sequence[Path]) -> None:
-    """Fill docs/figures anew."""
+    """Fill docs/figures anew; its manifest.json lists the bytes as the artifacts' own manifests do."""
     shutil.rmtree(FIGURES, ignore_errors=True)
     FIGURES.mkdir(parents=True)
-    for path in (path for stem in stems for path in published(stem)):
+    paths = [path for stem in stems for path in published(stem)]
+    for path in paths:
         shutil.copyfile(path, FIGURES / path.name)
+    names = {path.name for path in paths}
+    listed = [entry for stem in stems for entry in read_manifest(stem)["files"] if entry["name"] in names]
+    (FIGURES / "manifest.json").write_bytes(manifest_bytes(listed))
 
 
 def index(stems: Sequence[Path]) -> str:
@@ -75,7 +82,8 @@ def index(stems: Sequence[Path]) -> str:
             f"# Published figures and tables of the study `{STUDY}`\n",
             "`make publish` writes this folder from artifacts that it has verified; nothing here is edited by hand.",
             "An identity is the sha256 of settings, code, inputs and packages; its first 16 digits are shown. A PNG",
-            "carries the whole of it: `python scripts/whence.py docs/figures/arms.png`.\n",
+            "carries the whole of it: `python scripts/whence.py docs/figures/arms.png`. `manifest.json` lists the",
+            "bytes as the artifacts do.\n",
             "| name | files | identity |",
             "| --- | --- | --- |",
             *lines,
@@ -101,17 +109,33 @@ def rewrite() -> None:
 
 
 def generated() -> dict[str, str]:
-    """All generated blocks, from docs/figures and the benchmark's records."""
+    """All generated blocks, from docs/figures and the benchmark's records; ValueError for bytes that were edited."""
     from coherence.report.published import blocks
 
+    fault = damage(FIGURES, read_manifest(FIGURES)["files"])
+    if fault:
+        raise ValueError(f"{fault}: `make publish` copies what the study made")
     return blocks(FIGURES, STUDY) | {"performance": performance()}
+
+
+def check_benchmark() -> None:
+    """ValueError where the code that the benchmark timed has changed since."""
+    from benchmarks import run
+
+    if benchmark_records()[0].get("code") != run.timed_code():
+        raise ValueError(f"{BENCHMARKS} was measured with other code: run `make bench`")
+
+
+def benchmark_records() -> list[dict[str, Any]]:
+    """The lines of the last run; the first one says what ran."""
+    return [json.loads(line) for line in BENCHMARKS.read_text(encoding="utf-8").splitlines()]
 
 
 def performance() -> str:
     """The benchmark's headline table."""
     from benchmarks import table
 
-    records = [json.loads(line) for line in BENCHMARKS.read_text(encoding="utf-8").splitlines()]
+    records = benchmark_records()
     about = records[0]
     versions = ", ".join(f"{name} {about['versions'][name]}" for name in PEERS if about["versions"][name])
     return (

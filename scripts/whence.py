@@ -1,12 +1,15 @@
 """Say where a figure came from, and whether this clone would draw the same again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
+from coherence.config.resolved import read_resolved
+from coherence.config.study import Study
 from coherence.console import run_cli
 from coherence.provenance import whence
 
@@ -23,11 +26,12 @@ def main(
 
     Args:
         figure: a .png, .svg or .pdf file, wherever it lies now.
-        check: compare it with figs/STUDY/FIGURE below the working folder, draw that again aside, and compare too.
+        check: compare it with figs/STUDY/FIGURE below the working folder, draw that again aside, and compare too;
+            verify that the results below it are current.
         json: print one JSON object.
     """
     told = whence.origin(figure)
-    found = whence.check(figure, told) if check else None
+    found = examine(figure, told) if check else None
     if json:
         print(dumps({**told, "check": asdict(found) if found else None}, indent=1, sort_keys=True))
     else:
@@ -35,10 +39,26 @@ def main(
     return 0 if found is None or found.same else 1
 
 
+def examine(figure: Path, told: Mapping[str, Any]) -> whence.Check:
+    """Compare the figure, and have the results verified with the settings in results/STUDY/study.json."""
+    found = whence.check(figure, told)
+    config = Path("results", told["study"], "study.json")
+    found.compared.append(f"the results below it, with the tree and {config}")
+    try:
+        found.differs += whence.stale(figure, told, Study(told["study"], read_resolved(config)).settings)
+    except ValueError as error:
+        found.differs.append(f"results: {error}")
+    return found
+
+
 def verdict(found: whence.Check) -> list[str]:
     """What the check found, a difference a line."""
     compared = [f"compared with {what}" for what in found.compared]
-    return ["", *compared, *(found.differs or ["same: identity and every byte"])]
+    return [
+        "",
+        *compared,
+        *(found.differs or ["same: identity and every byte, from the results as they lie here, and these are current"]),
+    ]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image, PngImagePlugin
 from repository import REPO
 
+from coherence.provenance.artifact import _seal
 from coherence.provenance.whence import Check, check, origin, told_lines
 
 NAME = "figs/made/sft_phases"
@@ -62,9 +63,18 @@ def test_the_program_prints_checks_and_tells_by_its_exit_code(home: Path, tmp_pa
     done = python(REPO / "scripts/whence.py", away, "--check", "--json", folder=home)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["check"]["differs"] == []
+    done = python(REPO / "scripts/whence.py", away, "--check", folder=home)
+    assert done.returncode == 0 and done.stdout.endswith(
+        "same: identity and every byte, from the results as they lie here, and these are current\n"
+    )
+    (home / "results/sft/seed1/outcome.json").unlink()
+    (home / "results/sft/seed1/manifest.json").unlink()
+    done = python(REPO / "scripts/whence.py", away, "--check", folder=home)
+    assert done.returncode == 1 and "results: figs/made/sft_phases  stale: input sft/seed1 is missing" in done.stdout
     (home / "results/made/study.json").write_text("{}")
     done = python(REPO / "scripts/whence.py", away, "--check", folder=home)
     assert done.returncode == 1 and "it cannot be drawn again" in done.stdout
+    assert "results: --config results/made/study.json is no resolved study" in done.stdout
     done = python(REPO / "scripts/whence.py", home / "results/made/study.json", folder=home)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("error: ") == 1
 
@@ -101,10 +111,26 @@ def test_a_retouched_figure_and_another_identity_are_found_out(home: Path) -> No
 
 def test_what_was_never_built_here_cannot_be_compared(home: Path, tmp_path: Path) -> None:
     path = home / f"{NAME}.png"
-    with pytest.raises(ValueError, match=r"is not built here: `snakemake figs/made/sft_phases\.png`"):
+    command = r"`snakemake --cores 2 figs/made/sft_phases\.png --configfile config/made\.yaml`"
+    with pytest.raises(ValueError, match=f"is not built here: {command} builds it"):
         check(path, origin(path), tmp_path)
     with pytest.raises(ValueError, match="cannot be"):
         check(path, {**origin(path), "study": "../elsewhere"}, home)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_program_that_a_card_smuggles_in_is_never_run(home: Path, tmp_path: Path, inside: bool) -> None:
+    evil, ran = tmp_path / "evil.py", tmp_path / "ran"
+    evil.write_text(f"open({str(ran)!r}, 'w')")
+    script = f"scripts/{os.path.relpath(evil, REPO / 'scripts')}" if inside else str(evil)
+    card = json.loads((home / f"{NAME}.card.json").read_text())
+    card["command"] = card["command"].replace(card["script"], script)
+    card["script"] = script
+    del card["seal"]
+    (home / f"{NAME}.card.json").write_text(json.dumps({**card, "seal": _seal(card)}))
+    with pytest.raises(ValueError, match=r"no program in scripts/"):
+        examine(home / f"{NAME}.png", home)
+    assert not ran.exists()
 
 
 def write_png(path: Path, text: str) -> None:

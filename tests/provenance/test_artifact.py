@@ -382,6 +382,10 @@ def test_scripts_of_another_clone(clone: Clone, tmp_path_factory: pytest.TempPat
         clone.artifact("base", root=module.ROOT, script=clone.root / "scripts/make.py")
     with pytest.raises(ValueError, match=r"scripts/none\.py does not exist"):
         clone.artifact("base", script=Path("scripts/none.py"))
+    (clone.root / "scripts/linked.py").symlink_to(clone.root / "src/lib/core.py")
+    for script in ("src/lib/core.py", "scripts/linked.py"):
+        with pytest.raises(ValueError, match=r"src/lib/core\.py is no program in "):
+            clone.artifact("base", script=Path(script))
 
 
 def test_the_program_that_runs_is_of_another_clone(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ from clones import SOURCES, Clone, write_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coherence.provenance.artifact import _seal
 from coherence.provenance.place import find_all
 from coherence.provenance.verify import Finding, differences, report, verify
+from coherence.provenance.whence import stale
 
 BASE, SFT, FIGURE = "results/s/base", "results/s/sft/seed0", "figs/s/arms"
 
@@ -64,6 +66,29 @@ def test_one_flipped_byte(built: Clone, file: str, message: str) -> None:
     assert str(findings[SFT]) == f"{SFT}  damaged: {message}"
     assert str(findings[FIGURE]) == f"{FIGURE}  stale: built on {SFT}"
     assert findings[BASE].status == findings["results/s/sft/seed1"].status == "ok"
+
+
+def test_a_figure_from_stale_results_is_told_though_its_own_identity_is_the_same(built: Clone) -> None:
+    told, identity = {"study": "s", "figure": "arms"}, built.artifact("figures").identity
+
+    def settings(stage: str, **cell: object) -> object:
+        return built.settings(stage, cell)
+
+    assert stale(Path("away.png"), told, settings, built.root) == []
+    edit("src/lib/core.py", "2 * x", "3 * x")
+    assert built.artifact("figures").identity == identity
+    (line,) = stale(Path("away.png"), told, settings, built.root)
+    assert line.startswith(f"results: {FIGURE}  stale: built on {SFT}; ")
+
+
+@pytest.mark.parametrize("script", ["/tmp/evil.py", "scripts/../evil.py", "evil.py", "../scripts/evil.py"])
+def test_a_card_that_names_no_program_in_scripts_is_damaged(built: Clone, script: str) -> None:
+    write_tree(built.root, {"evil.py": "never read"})
+    path = Path(BASE, "card.json")
+    card = json.loads(path.read_text()) | {"script": script}
+    del card["seal"]
+    path.write_text(json.dumps({**card, "seal": _seal(card)}))
+    assert examine(built)[BASE].why == f"{BASE}/card.json names {script}, which is no program in scripts/"
 
 
 def test_other_damage(built: Clone) -> None:

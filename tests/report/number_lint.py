@@ -14,12 +14,22 @@ from coherence.report.blocks import without
 FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`[^`\n]*[A-Za-z/_][^`\n]*`")
 """Inline code; a bare number in backticks is still a number."""
-UNIT = r"(?: ?(?:%|x\b|times\b|fold\b|ms\b|s\b|seconds?\b|min\b|minutes?\b|hours?\b|h\b|[kMG]i?B\b|nats?\b|bits?\b))"
+COMMAND = re.compile(r"`(?:\.venv/bin/)?(?:make|pip|pytest|python|snakemake) ")
+DECIMAL = re.compile(r"(?<!\w)\.\d|\d\.\d")
+TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
+WORD = rf"(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|{TENS})"
+TIME = r"ms|s|seconds?|min|minutes?|hours?|h"
+UNIT = rf"(?:[\s-]?(?:%|(?:percent|points?|x|times|fold|{TIME}|steps?|seeds?|prompts?|[kMG]i?B|nats?|bits?)\b))"
 NUMBER = re.compile(
-    rf"(?<![\w.,/])[-+]?(?:\d+\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+|\d{{1,3}}(?:,\d{{3}})+|\d{{3,}}){UNIT}?(?![\w/])"
+    rf"(?<![\w.,/])[-+]?(?:\d*\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+|\d{{1,3}}(?:,\d{{3}})+|\d{{3,}}){UNIT}?(?![\w/])"
     rf"|(?<![\w.,])\d+{UNIT}"
+    r"|\bsteps? \d+"
+    rf"|(?<![\w.,/])(?:\d+|{WORD}) (?:out )?of (?:the |its |all )?(?:\d+|{WORD})(?!\w)"
+    rf"|\b(?:{WORD}[\s-]?(?:percent|points|times|fold|{TIME})|an? (?:second|minute|hour))\b",
+    re.IGNORECASE,
 )
-"""A decimal, a number of three digits or more, or any number with a unit, a percent sign or `times`."""
+"""A decimal, a number of three digits or more, any number with a unit or a count, `step N`, `N of M`; in words those
+that people use of measurements."""
 CITED = re.compile(r"\[vectors?\s([^\]]+)\]")
 VECTORS = ("carl_vectors.json", "carl_vectors_more.json", "carl_vectors_030.json")
 
@@ -40,9 +50,14 @@ def typed_numbers(text: str, allowed: Mapping[str, str]) -> list[Typed]:
     for words in allowed:
         text = text.replace(words, _blank(words))
     text = CITED.sub(lambda cite: cite[0].replace("`", " "), without(text))  # their names are looked up
-    for pattern in (FENCE, CODE):
-        text = pattern.sub(lambda match: _blank(match[0]), text)
+    text = CODE.sub(_code, FENCE.sub(lambda match: _blank(match[0]), text))
     return [typed for start, part in passages(text) for typed in _in_passage(start, part)]
+
+
+def _code(match: re.Match[str]) -> str:
+    """Nothing of a name, a command or an expression; a text with a decimal is text, backticks or not."""
+    said = DECIMAL.search(match[0]) and " " in match[0] and not COMMAND.match(match[0])
+    return match[0].replace("`", " ") if said else _blank(match[0])
 
 
 def passages(text: str) -> Iterator[tuple[int, str]]:

@@ -1,14 +1,18 @@
 """Publishing refuses what is not built, not verified or too large; what it writes is from the published data."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import publish
 import pytest
-from report.small_study import artifact
+from repository import REPO
 
+from benchmarks import run
+from coherence.provenance.artifact import manifest_bytes, read_manifest
+from coherence.provenance.files import sha256_file
 from coherence.report.published import blocks, findings, moves
 
 
@@ -17,10 +21,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one built figure, in which verify.py says what `verdict` says."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(publish.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
-    artifact(Path("figs/default/arms.manifest.json"))
+    stem = Path("figs/default/arms")
+    stem.parent.mkdir(parents=True)
     for suffix in (*publish.SUFFIXES, "svg"):
-        Path(f"figs/default/arms.{suffix}").write_text(suffix)
-    return Path("figs/default/arms")
+        Path(f"{stem}.{suffix}").write_text(suffix)
+    files = [
+        {"name": path.name, "size": path.stat().st_size, "sha256": sha256_file(path)} for path in stem.parent.iterdir()
+    ]
+    Path(f"{stem}.manifest.json").write_bytes(manifest_bytes(files))  # type: ignore[arg-type]
+    return stem
 
 
 def test_what_is_not_built_is_refused(place: Path) -> None:
@@ -46,7 +55,16 @@ def test_a_copy_leaves_nothing_of_an_earlier_one(place: Path) -> None:
     publish.FIGURES.mkdir(parents=True)
     (publish.FIGURES / "old.png").write_text("old")
     publish.copy([place])
-    assert {path.name for path in publish.FIGURES.iterdir()} == {f"arms.{suffix}" for suffix in publish.SUFFIXES}
+    names = {f"arms.{suffix}" for suffix in publish.SUFFIXES}
+    assert {path.name for path in publish.FIGURES.iterdir()} == {*names, "manifest.json"}
+    assert {entry["name"] for entry in read_manifest(publish.FIGURES)["files"]} == names
+
+
+def test_an_edited_copy_is_not_written_into_a_document(place: Path) -> None:
+    publish.copy([place])
+    (publish.FIGURES / "arms.parquet").write_text("petunia")
+    with pytest.raises(ValueError, match=r"arms.parquet has other bytes.*: `make publish` copies"):
+        publish.rewrite()
 
 
 def test_the_index_names_files_identity_and_command(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,16 +74,50 @@ def test_the_index_names_files_identity_and_command(place: Path, monkeypatch: py
     assert "snakemake --cores 2 figs/default/arms.manifest.json --configfile config/default.yaml" in text
 
 
+def bench(folder: Path, **about: object) -> None:
+    """A benchmark's records below a folder: its first line, and one ratio."""
+    told = run._about(quick=False)
+    ratio = {"measure": "grpo_ratio", "of": "one batched pass", "value": 1.5, "low": 1.4, "high": 1.6}
+    (folder / publish.BENCHMARKS).parent.mkdir(parents=True)
+    (folder / publish.BENCHMARKS).write_text("\n".join(map(json.dumps, (told | about, ratio))))
+
+
 def test_performance_is_the_benchmarks_own_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    publish.BENCHMARKS.parent.mkdir(parents=True)
-    about = {"measure": "run", "processor": "a chip", "date": "2020-01-01", "versions": dict.fromkeys(publish.PEERS)}
-    ratio = {"measure": "grpo_ratio", "of": "one batched pass", "value": 1.5, "low": 1.4, "high": 1.6}
-    publish.BENCHMARKS.write_text("\n".join(map(json.dumps, (about, ratio))))
+    bench(tmp_path)
     text = publish.performance()
     assert "one batched pass | 1.50x [1.40, 1.60] | <= 1.15 | SHORT |" in text
     assert "compiled | not measured | >= 5 | SHORT |" in text
     assert text.count("one forward per completion") == 0, "a line without a target is not a result"
+
+
+@pytest.mark.parametrize("about", [{"code": None}, {"code": "0" * 64}])
+def test_a_benchmark_of_other_code_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, about: dict[str, str | None]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bench(tmp_path, **about)
+    with pytest.raises(ValueError, match=r"bench\.jsonl was measured with other code: run `make bench`"):
+        publish.check_benchmark()
+
+
+@pytest.mark.parametrize(
+    ("edited", "line", "stale"),
+    [
+        ("src/coherence/core/composite.py", "EDITED = 1", True),
+        ("src/coherence/training/trl_seam.py", "EDITED = 1", True),
+        ("benchmarks/rounds.py", "EDITED = 1", True),
+        ("src/coherence/core/composite.py", "# a comment", False),
+        ("src/coherence/training/sft.py", "EDITED = 1", False),
+        ("benchmarks/table.py", "EDITED = 1", False),
+    ],
+)
+def test_only_what_is_timed_makes_a_benchmark_stale(tmp_path: Path, edited: str, line: str, stale: bool) -> None:
+    for folder in ("benchmarks", "src"):
+        shutil.copytree(REPO / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "results"))
+    with (tmp_path / edited).open("a") as file:
+        file.write(f"\n{line}\n")
+    assert (run.timed_code(tmp_path) != run.timed_code()) == stale
 
 
 # ------------------------------------------------------------------------------- words from data
@@ -104,13 +156,13 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_moves_are_from_the_start(data: Path) -> None:
-    assert moves(data) == {"carl": ["-0.50", "+0.200", "-0.010"]}
+    assert moves(data) == {"carl": ["-0.50", "+0.20", "-0.01"]}
 
 
 def test_findings_count_seeds_and_verdicts(data: Path) -> None:
     text = findings(data, "default")
     assert "| gate fires at SFT step | 12 (1 of 2 seeds) | `snakemake --cores 2 figs/default/sft_phases.png` |" in text
-    assert "0.70 to 0.90" in text and "holds 2, fails 1" in text and "carl +0.200 and -0.010" in text
+    assert "0.70 to 0.90" in text and "holds 2, fails 1" in text and "carl +0.20 and -0.01" in text
 
 
 def test_conventions_and_consequences_are_sentences_of_the_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

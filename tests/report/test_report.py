@@ -100,6 +100,7 @@ def test_an_embedded_study_says_so_and_no_private_path_is_told(report: Path, pag
     assert "embedded study: small on purpose" in page.text
     assert "/somewhere/private" not in report.read_text()
     assert "torch 2." in page.text and "snakemake --cores 2 all --configfile config/small.yaml" in page.text
+    assert "does not know where its study's file lies: config/small.yaml" in " ".join(page.text.split())
 
 
 def test_a_rebuild_elsewhere_has_the_same_bytes(report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

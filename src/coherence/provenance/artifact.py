@@ -1,6 +1,7 @@
 """An artifact: files with an identity. `manifest.json` lists the bytes, `card.json` how they came to be."""
 
 import json
+import re
 import secrets
 import shutil
 import sys
@@ -223,6 +224,8 @@ def card_of(place: Place) -> dict[str, Any]:
     card = read_json(place.card, CARD_KEYS)
     if card.pop("seal") != _seal(card):
         raise ValueError(f"{place.card} is not as it was written")
+    if not re.fullmatch(r"scripts/\w+\.py", str(card["script"])):
+        raise ValueError(f"{place.card} names {card['script']}, which is no program in scripts/")
     return card
 
 
@@ -250,7 +253,7 @@ def restore_manifest(place: Place, card: Mapping[str, Any]) -> None:
 
 
 def own_script(script: Path, root: Path) -> Path:
-    """The script's real path; ValueError where it, or the running program, is not of this library's clone."""
+    """The script's real path; ValueError where it is not in scripts/, or runs with another clone's library."""
     found = next((path.resolve() for path in (script, root / script) if path.is_file()), None)
     if found is None:
         raise ValueError(f"script {script} does not exist")
@@ -258,4 +261,6 @@ def own_script(script: Path, root: Path) -> Path:
     for path in (found, main) if main.name == found.name else (found,):
         if not path.is_relative_to(root.resolve()):
             raise ValueError(f"{path} runs with the library of {root}: `pip install -e .` in its own clone")
+    if found.parent != root.resolve() / "scripts":
+        raise ValueError(f"{found} is no program in {root / 'scripts'}")
     return found

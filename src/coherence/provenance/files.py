@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
@@ -62,6 +62,26 @@ def read_json(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{path} has no key '{missing[0]}'")
     return dict(value)
+
+
+def read_jsonl(path: Path, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The object in each line of a JSONL file that is not blank; ValueError names the file and the line."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            entry = parse_json(line, path, number)
+            if not isinstance(entry, dict):
+                raise ValueError(f"{path}, line {number}: a JSON object is expected")
+            yield entry
+
+
+def parse_json(text: str | bytes, path: Path, line: int | None = None) -> Any:
+    """A JSON value; ValueError names the file, and the line where there is one to name, for anything else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # broken, bytes that are no text, nested too deeply to be read
+        line = line or getattr(error, "lineno", None)
+        place = f"{path}, line {line}" if line else path
+        raise ValueError(f"{place}: not valid JSON ({getattr(error, 'msg', error)})") from None
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from coherence.provenance.artifact import ROOT, card_of
+from coherence.provenance.artifact import ROOT, card_of, own_script
 from coherence.provenance.files import damage
 from coherence.provenance.place import Place
-from coherence.provenance.verify import differences
+from coherence.provenance.verify import differences, verify
 
 KEYS = {"study": str, "figure": str, "identity": str, "settings": dict, "seeds": list, "command": str}
 DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}description"
@@ -103,12 +103,11 @@ def check(path: Path, told: Mapping[str, Any], base: Path = Path(), root: Path =
     What runs is the script and the arguments on the artifact's card, never the command in the figure. ValueError where
     there is no such artifact to compare with.
     """
-    names = [str(told["study"]), str(told["figure"])]
-    if not all(map(PLAIN_NAME.fullmatch, names)):
-        raise ValueError(f"{path} names a study or a figure that cannot be: {'/'.join(names)}")
-    place = Place(Path("figs", *names), stem=True)
+    place = _place(path, told)
     if not (base / place.card).is_file():
-        raise ValueError(f"{place.out} is not built here: `snakemake {place.out}{path.suffix}` builds it")
+        config = f"config/{told['study']}.yaml"
+        command = f"snakemake --cores 2 {place.out}{path.suffix} --configfile {config}"
+        raise ValueError(f"{place.out} is not built here: `{command}` builds it, where {config} is its study's file")
     card = card_of(Place(base / place.out, stem=True))
     found = Check()
     _compare_with_artifact(found, path, told, card, base / place.out)
@@ -117,6 +116,29 @@ def check(path: Path, told: Mapping[str, Any], base: Path = Path(), root: Path =
         if again is not None:
             _compare_with_drawing(found, path, told, card, again)
     return found
+
+
+def stale(path: Path, told: Mapping[str, Any], settings: Callable[..., Any], root: Path = ROOT) -> list[str]:
+    """What verify says against the artifact of the figure's name, or against any result that it was built on.
+
+    Looks below the working folder. `settings(stage, **cell)` are the study's; KeyError where it has no such cell.
+    """
+
+    def current(stage: str, cell: Mapping[str, Any]) -> Any:
+        try:
+            return settings(stage, **cell)
+        except KeyError:
+            return None
+
+    place, findings = _place(path, told), verify(str(told["study"]), current, root=root)
+    return [f"results: {found}" for found in findings if found.place == place and found.status != "ok"]
+
+
+def _place(path: Path, told: Mapping[str, Any]) -> Place:
+    names = [str(told["study"]), str(told["figure"])]
+    if not all(map(PLAIN_NAME.fullmatch, names)):
+        raise ValueError(f"{path} names a study or a figure that cannot be: {'/'.join(names)}")
+    return Place(Path("figs", *names), stem=True)
 
 
 def _compare_with_artifact(
@@ -144,7 +166,7 @@ def _draw_again(
     for entry in base.iterdir():
         if entry.name != place.out.parts[0]:
             (folder / entry.name).symlink_to(entry)
-    program = [sys.executable, str(root / card["script"]), *arguments]
+    program = [sys.executable, str(own_script(root / card["script"], root)), *arguments]
     paths = {**os.environ, "PYTHONPATH": str(root / "src")}
     done = subprocess.run(program, cwd=folder, env=paths, capture_output=True, text=True, check=False)
     out = folder / place.out

@@ -9,8 +9,9 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from coherence.figures.read import Ended
 from coherence.report.exhibits import Exhibit
-from coherence.report.outcomes import Ended, by_arm
+from coherence.report.outcomes import by_arm
 
 HASHED_FILES = ("page.html.jinja", "page.css")
 HERE = Path(__file__).parent
@@ -56,9 +57,13 @@ def about(study: Mapping[str, Any]) -> str:
     """What the study is, in a few sentences; an embedded one is said to be small."""
     arms, seeds = sorted(study["grpo"]["arms"]), study["seeds"]
     model = study["model"]
-    what = f"{model['path']}" if model["kind"] == "local" else f"{model.get('id')} from the hub"
-    if model["kind"] == "embedded":
-        what = f"a Llama of {model['layers']} layers, {model['hidden_size']} wide, that the pipeline pre-trains itself"
+    told = {
+        "embedded": "a Llama of {layers} layers, {hidden_size} wide, that the pipeline pre-trains itself",
+        "local": "{path}",
+        "hub": "{id} from the hub",
+        "run": "the checkpoint {checkpoint} of the study {study}",
+    }
+    what = told[model["kind"]].format(**model)
     first = f"The language model is {what}; the task is {study['data']['task']}."
     steps = (
         "Supervised fine-tuning runs until the crystallization gate fires; from there GRPO trains "
