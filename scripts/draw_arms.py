@@ -20,20 +20,20 @@ def main(config: Path, scores: Path, runs: list[Path], out: Path) -> None:
         return
     import pandas as pd
 
-    from coherence.figures.arms import Bootstrap, complete_scores, statuses, summarise, wide
+    from coherence.figures.arms import Bootstrap, complete_scores, summarise, wide
     from coherence.figures.arms_figure import draw
     from coherence.figures.arms_words import caption, table
-    from coherence.figures.read import read_run
+    from coherence.figures.read import read_outcome, status_of, tallies
     from coherence.figures.save import save
 
     options = artifact.settings["figure"]
     reference = options["reference"]
     kept = complete_scores(pd.read_parquet(scores / "scores.parquet"))
-    status = {(run.arm, run.seed): run.status for run in map(read_run, runs)}
+    ended = [read_outcome(folder) for folder in runs]
+    status = status_of(ended)
     data = summarise(kept.table, reference, Bootstrap(options["resamples"], options["level"]), status)
-    ended = statuses(status)
     words = caption(data, kept, ended, options)
-    save(artifact, data, words, draw(data, reference), table(data, ended, reference), wide(data))
+    save(artifact, data, words, draw(data, reference), table(data, tallies(status), reference), wide(data))
     progress(f"{out}.png: {kept.table['id'].nunique()} held-out items, {kept.left_out} left out")
 
 

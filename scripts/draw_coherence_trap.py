@@ -6,16 +6,16 @@ from coherence.console import progress, run_cli
 from coherence.figures.begin import begin, by_cell
 
 
-def main(config: Path, scores: Path, grpo: list[Path], out: Path) -> None:
+def main(config: Path, scores: Path, runs: list[Path], out: Path) -> None:
     """Draw Phi against accuracy along GRPO and on the held-out split, and how alike the completions become.
 
     Args:
         config: results/X/study.json.
         scores: folder of the scored generations.
-        grpo: the GRPO folders.
+        runs: SFT and GRPO folders.
         out: path without suffix; .png, .svg, .pdf, .parquet and .caption.md are written.
     """
-    artifact = begin("coherence_trap", __file__, config, out, {"scores": scores, **by_cell(grpo)})
+    artifact = begin("coherence_trap", __file__, config, out, {"scores": scores, **by_cell(runs)})
     if artifact.reuse():
         return
     import pandas as pd
@@ -27,11 +27,11 @@ def main(config: Path, scores: Path, grpo: list[Path], out: Path) -> None:
 
     settings = artifact.settings
     options, grpo_settings = settings["figure"], settings["grpo"]
-    runs = [read_run(folder) for folder in grpo]
+    read = [read_run(folder) for folder in runs]
     kept = complete_scores(pd.read_parquet(scores / "scores.parquet"))
-    data = trap(runs, kept.table, settings["task"], Bootstrap(options["resamples"], options["level"]))
-    save(artifact, data, caption(data, runs, kept, settings), draw(data, options["smooth"], grpo_settings))
-    progress(f"{out}.png: {len(runs)} runs")
+    data = trap(read, kept.table, settings["task"], Bootstrap(options["resamples"], options["level"]))
+    save(artifact, data, caption(data, read, kept, settings), draw(data, options["smooth"], grpo_settings))
+    progress(f"{out}.png: {len(read)} runs")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from coherence.console import progress, run_cli
-from coherence.figures.begin import begin
+from coherence.figures.begin import begin, by_cell
 
 
-def main(config: Path, data: Path, scores: Path, baselines: Path, out: Path) -> None:
+def main(config: Path, data: Path, scores: Path, baselines: Path, runs: list[Path], out: Path) -> None:
     """Tabulate the share of right held-out answers by family and field: baselines, SFT start, arms.
 
     Args:
@@ -14,15 +14,18 @@ def main(config: Path, data: Path, scores: Path, baselines: Path, out: Path) -> 
         data: the data set's folder.
         scores: folder of the scored generations.
         baselines: folder of the scored baselines.
+        runs: SFT and GRPO folders (for how each run ended).
         out: path without suffix; .md, .csv, .tex, .parquet and .caption.md are written.
     """
-    artifact = begin("families", __file__, config, out, {"data": data, "scores": scores, "baselines": baselines})
+    inputs = {"data": data, "scores": scores, "baselines": baselines, **by_cell(runs)}
+    artifact = begin("families", __file__, config, out, inputs)
     if artifact.reuse():
         return
     import pandas as pd
 
     from coherence.figures.arms import Bootstrap
     from coherence.figures.families import caption, combined, summarise, tabulated
+    from coherence.figures.read import read_outcome
     from coherence.figures.save import save
     from coherence.tasks.read import read_rows
 
@@ -32,8 +35,8 @@ def main(config: Path, data: Path, scores: Path, baselines: Path, out: Path) -> 
     plain = pd.read_parquet(baselines / "baselines.parquet")
     table = combined(task, pd.read_parquet(scores / "scores.parquet"), plain, rows)
     found = summarise(table, bootstrap)
-    count = len(artifact.settings["seeds"])
-    save(artifact, found, caption(found, task, count, bootstrap), table=tabulated(found))
+    ended = [read_outcome(folder) for folder in runs]
+    save(artifact, found, caption(found, task, ended, bootstrap), table=tabulated(found))
     progress(f"{out}.md: {len(rows)} held-out prompts, {found['method'].nunique()} methods")
 
 

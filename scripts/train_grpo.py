@@ -63,8 +63,9 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             rows,
             folder,
             integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
+            started_from=start,
         )
-        artifact.outcome |= outcome | {"started_from": start}
+        artifact.outcome |= outcome
         progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")
 
 

@@ -42,9 +42,10 @@ def main(config: Path, figures: list[Path], runs: list[Path], data: Path, scores
         return
     import pandas as pd
 
+    from coherence.figures.read import read_outcome
     from coherence.provenance.packages import parse_lock
     from coherence.report.exhibits import in_order, read_exhibit
-    from coherence.report.outcomes import left_out, read_outcome
+    from coherence.report.outcomes import left_out
     from coherence.report.page import Page, render
 
     ended = [read_outcome(folder) for folder in runs]

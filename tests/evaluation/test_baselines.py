@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from coherence.evaluation.baselines import majority, nearest, score_baselines
+from coherence.evaluation.baselines import majority, nearest, nearest_rows, score_baselines
 from coherence.tasks.tools.calls import write_call
 
 
@@ -43,3 +43,15 @@ def test_lexicon_finds_known_values_longest_first_in_the_querys_own_letters() ->
     assert scores.loc[("lexicon", "8"), "completion"] == "Weather()", "an unknown value cannot be found"
     assert scores.loc[("lexicon", "8"), ["name", "strict"]].tolist() == [1.0, 0.0]
     assert scores.loc[("majority", "9"), "name"] == 1.0 and scores.loc[("majority", "8"), "name"] == 0.0
+
+
+def test_a_rare_word_outweighs_two_common_ones() -> None:
+    """Without idf the rows that share two words would be nearest."""
+    train = [row(n, "play the song", "Play") for n in range(4)] + [row(4, "zither", "Zither"), row(5, "x", "X")]
+    assert nearest_rows(train, [row(9, "the song zither", "Zither")]) == [4]
+
+
+def test_a_long_prompt_is_not_near_for_its_length() -> None:
+    """Without norms the long row would win, since it says both words."""
+    train = [row(0, "alpha beta c d e f g h i j k l", "Long"), row(1, "alpha", "Short"), row(2, "other", "Other")]
+    assert nearest_rows(train, [row(9, "alpha beta", "?")]) == [1]

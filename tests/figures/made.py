@@ -11,7 +11,7 @@ from repository import REPO
 from tokenizers import AddedToken, Tokenizer, models
 
 from coherence.config.study import Study, deep_merge, read_values
-from coherence.figures.read import Run
+from coherence.figures.read import Cell, Ended, Run
 
 VOCABULARY = 100
 MELTING_RUN = [  # entropy share, accuracy of format tokens, of content tokens: melts at 3, half climbed at 6
@@ -54,12 +54,22 @@ def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok", **co
     return Run(arm, seed, {"status": status}, table.assign(**rest | columns))
 
 
+def ok(table: pd.DataFrame) -> dict[Cell, str]:
+    """Every run of a table of scores ended ok."""
+    return dict.fromkeys(zip(table["arm"], table["seed"], strict=True), "ok")
+
+
+def ended(statuses: Mapping[Cell, str]) -> list[Ended]:
+    """Runs that ended so."""
+    return [Ended(arm, seed, {"status": status}) for (arm, seed), status in statuses.items()]
+
+
 def write_run(folder: Path, run: Run) -> Path:
     """The run as the folder `{arm}/seed{seed}` with its manifest, as a rule would leave it."""
     out = folder / run.arm / f"seed{run.seed}"
     out.mkdir(parents=True)
     lines = [json.dumps(line) for line in run.metrics.to_dict("records")]
-    (out / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (out / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     (out / "outcome.json").write_text(json.dumps(run.outcome))
     (out / "manifest.json").write_text(json.dumps({"files": []}))
     return out

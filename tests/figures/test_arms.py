@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made import scores
+from made import ended, ok, scores
 
-from coherence.figures.arms import Bootstrap, by_seed, complete_scores, pooled, statuses, summarise, wide
+from coherence.figures.arms import Bootstrap, by_seed, complete_scores, pooled, summarise, wide
 from coherence.figures.arms_figure import draw, shown_families
 from coherence.figures.arms_words import caption, table
+from coherence.figures.read import Cell, tallies
 
 BOOTSTRAP = Bootstrap(resamples=200, level=0.95)
 STRICT = {
@@ -20,11 +21,19 @@ STRICT = {
 }
 
 
+OPTIONS = {**BOOTSTRAP._asdict(), "reference": "task"}
+
+
+def told(table: pd.DataFrame, status: dict[Cell, str] | None = None) -> pd.DataFrame:
+    """The summary where every run ended ok, except for those of `status`."""
+    return summarise(table, "task", BOOTSTRAP, ok(table) | (status or {}))
+
+
 @pytest.fixture
 def data() -> pd.DataFrame:
     table = scores(STRICT)
     table.loc[table["arm"] == "carl", ["carl", "completion"]] = [0.9, "the same"]
-    return summarise(table, "task", BOOTSTRAP)
+    return told(table)
 
 
 def test_means_differences_and_families(data: pd.DataFrame) -> None:
@@ -43,14 +52,14 @@ def test_distinct_completions_are_counted_per_seed(data: pd.DataFrame) -> None:
 
 def test_interval_covers_the_spread_of_seeds() -> None:
     table = scores({("task", 0): [1] * 4, ("task", 1): [0] * 4})
-    values = pooled(summarise(table, "task", BOOTSTRAP), "task", "strict")
+    values = pooled(told(table), "task", "strict")
     assert values == {"estimate": 0.5, "low": 0, "high": 1}
 
 
 def test_another_arm_changes_no_interval(data: pd.DataFrame) -> None:
     uneven = {("task", 0): [1, 0, 1, 1], ("task", 1): [0, 0, 1, 0]}
-    alone = summarise(scores(uneven), "task", BOOTSTRAP)
-    both = summarise(scores({**uneven, **{("x", seed): [0, 1, 0, 0] for seed in (0, 1)}}), "task", BOOTSTRAP)
+    alone = told(scores(uneven))
+    both = told(scores({**uneven, **{("x", seed): [0, 1, 0, 0] for seed in (0, 1)}}))
     assert pooled(alone, "task", "strict") == pooled(both, "task", "strict")
 
 
@@ -59,7 +68,7 @@ def test_items_with_a_failed_score_are_left_out_everywhere() -> None:
     table.loc[(table["id"] == "i1") & (table["arm"] == "carl") & (table["sample"] == 1), "phi"] = np.nan
     kept = complete_scores(table)
     assert kept.left_out == 1 and set(kept.table["id"]) == {"i0", "i2", "i3"}
-    text = caption(summarise(kept.table, "task", BOOTSTRAP), kept, {}, {**BOOTSTRAP._asdict(), "reference": "task"})
+    text = caption(told(kept.table), kept, [], OPTIONS)
     assert "1 items without a score somewhere are left out." in text
 
 
@@ -67,15 +76,15 @@ def test_what_cannot_be_compared_refuses() -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         complete_scores(scores(STRICT).iloc[:0])
     with pytest.raises(ValueError, match="'base' is no arm"):
-        summarise(scores(STRICT), "base", BOOTSTRAP)
+        summarise(scores(STRICT), "base", BOOTSTRAP, ok(scores(STRICT)))
     table = scores(STRICT)
     with pytest.raises(ValueError, match="not all scored on the same items"):
-        summarise(table[~((table["seed"] == 1) & (table["id"] == "i0"))], "task", BOOTSTRAP)
+        told(table[~((table["seed"] == 1) & (table["id"] == "i0"))])
 
 
 def test_table_has_a_row_per_arm_and_csv_the_numbers(data: pd.DataFrame) -> None:
-    ended = statuses({("sft", 0): "ok", ("sft", 1): "ok", ("carl", 0): "ok", ("carl", 1): "over_nan_budget"})
-    rows = {row[0]: row for row in table(data, ended, "task").rows}
+    status = ok(scores(STRICT)) | {("carl", 1): "over_nan_budget"}
+    rows = {row[0]: row for row in table(data, tallies(status), "task").rows}
     assert list(rows) == ["SFT start", "task", "carl"]
     assert rows["carl"][1] == "1 ok, 1 over nan budget" and rows["SFT start"][1] == "2 ok"
     assert rows["task"][2] == "1.000 [1.000, 1.000]"
@@ -85,25 +94,37 @@ def test_table_has_a_row_per_arm_and_csv_the_numbers(data: pd.DataFrame) -> None
 
 
 def test_a_seed_that_ended_otherwise_is_a_cross() -> None:
-    data = summarise(scores(STRICT), "task", BOOTSTRAP, {("carl", 1): "degenerate"})
-    assert data.loc[data["status"] != "ok", ["arm", "seed"]].drop_duplicates().to_numpy().tolist() == [["carl", 1]]
+    data = told(scores(STRICT), {("carl", 1): "degenerate"})
+    assert data.loc[data["status"] == "degenerate", ["arm", "seed"]].drop_duplicates().to_numpy().tolist() == [
+        ["carl", 1]
+    ]
     marks = [line.get_marker() for line in draw(data, "task").axes[0].get_lines()]
     assert marks.count("x") == 2, "greedy and sampled"
-
-
-def test_caption_names_the_trap_only_where_there_is_one(data: pd.DataFrame) -> None:
-    options = {**BOOTSTRAP._asdict(), "reference": "task"}
-    kept = complete_scores(scores(STRICT))
-    assert "intervals apart): carl." in " ".join(caption(data, kept, {"carl": "2 ok"}, options).split())
-    honest = summarise(scores({key: STRICT["task", 0] for key in STRICT}), "task", BOOTSTRAP)
-    assert "intervals apart): no arm." in " ".join(caption(honest, kept, {}, options).split())
 
 
 def test_many_families_are_drawn_as_one(data: pd.DataFrame) -> None:
     assert shown_families(data) == ["clean", "shifted"]
     table = scores(STRICT)
     table["family"] = table["id"]
-    crowd = summarise(table, "task", BOOTSTRAP)
+    crowd = told(table)
     assert shown_families(crowd) == ["all"]
     assert len(draw(crowd, "task").axes) == 3
     assert len(draw(data, "task").axes) == 4
+
+
+def test_a_run_that_ended_otherwise_is_told_whichever_seed_it_is() -> None:
+    table = scores(STRICT)
+    runs = ended(ok(table) | {("carl", 0): "over_nan_budget"})
+    text = " ".join(caption(told(table), complete_scores(table), runs, OPTIONS).split())
+    assert "Crosses, and in every mean: carl seed 0 (over nan budget)." in text
+    assert "Crosses" not in caption(told(table), complete_scores(table), ended(ok(table)), OPTIONS)
+    with pytest.raises(KeyError):
+        summarise(table, "task", BOOTSTRAP, {})
+
+
+def test_a_paired_difference_is_drawn_by_units() -> None:
+    """One seed, eight items, two to a unit: the items of a unit move together, so units alone are drawn."""
+    table = scores({("task", 0): [0] * 8, ("carl", 0): [1, 1, 0, 0] * 2})
+    by_unit = pooled(told(table), "carl", "strict_difference")
+    alone = pooled(told(table.assign(unit=table["id"])), "carl", "strict_difference")
+    assert by_unit["high"] - by_unit["low"] > 1.2 * (alone["high"] - alone["low"])

@@ -46,13 +46,17 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
     items = greedy[["id", "unit", "family"]].assign(split="heldout", content="[]", answer="{}")
     data = write_tables(folder / "data", "data", items)
     return {
-        "alignment": {"compat": compat},
+        "alignment": {"compat": compat, "runs": [*sft, *grpo]},
         "arms": {"scores": scored, "runs": [*sft, *grpo]},
-        "coherence_trap": {"scores": scored, "grpo": grpo},
+        "coherence_trap": {"scores": scored, "runs": [*sft, *grpo]},
         "constants": {},
-        "families": {"data": data, "scores": scored, "baselines": baselines},
+        "families": {"data": data, "scores": scored, "baselines": baselines, "runs": [*sft, *grpo]},
         "phase_table": {"sft": sft},
-        "phi_trajectories": {"base": tokenizer_folder(folder / "base"), "generations": stored, "grpo": grpo},
+        "phi_trajectories": {
+            "base": tokenizer_folder(folder / "base"),
+            "generations": stored,
+            "runs": [*sft, *grpo],
+        },
         "reward_components": {"grpo": grpo},
         "sft_phases": {"sft": sft},
     }
@@ -111,3 +115,16 @@ def test_without_data_nothing_is_written(build: Build, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         build("sft_phases", "figs")
     assert not list(tmp_path.glob("figs/*"))
+
+
+def test_a_run_without_a_step_stops_no_figure(build: Build, tmp_path: Path) -> None:
+    """It ended at its first step: every other run is drawn, and the caption names it."""
+    run = tmp_path / "carl" / "seed1"
+    (run / "metrics.jsonl").write_text("")
+    (run / "outcome.json").write_text('{"status": "over_nan_budget"}')
+    for name in set(NAMES) - {"constants", "phase_table", "sft_phases"}:
+        caption = " ".join(Path(f"{build(name, 'figs')}.caption.md").read_text().split())
+        assert "carl seed 1 (over nan budget)" in caption, name
+    (tmp_path / "sft" / "seed1" / "metrics.jsonl").write_text("")
+    for name in ("phase_table", "sft_phases"):
+        assert Path(f"{build(name, 'figs')}.caption.md").is_file()

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from made import ended
 
 from coherence.figures.arms import Bootstrap
 from coherence.figures.families import caption, combined, summarise, tabulated
@@ -49,7 +50,9 @@ def test_table_and_caption_tell_the_same() -> None:
     assert list(table.headers) == ["", "prompts", "majority", "task"]
     assert table.rows[0] == ["all", "4", "0.250", "0.750"]
     assert [row[0] for row in table.rows[3:]] == ["value of artist", "value of city", "value of year"]
-    assert "task, 0.750" in caption(data, "tools", 2, Bootstrap(200, 0.95))
+    runs = ended({("task", 0): "ok", ("task", 1): "over_nan_budget"})
+    text = caption(data, "tools", runs, Bootstrap(200, 0.95))
+    assert "task, 0.750" in text and "did not end ok: task seed 1 (over nan budget)." in " ".join(text.split())
 
 
 def test_an_item_whose_score_failed_is_left_out_for_all() -> None:

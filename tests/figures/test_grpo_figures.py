@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from made import ARMS, SHARED, grpo_run, scores
+from made import ARMS, SHARED, grpo_run, scores, sft_run
 
 from coherence.figures.arms import Bootstrap, Scores
 from coherence.figures.coherence_trap import caption as trap_caption
@@ -20,7 +20,7 @@ BOOTSTRAP = Bootstrap(200, 0.95)
 def runs() -> list[Run]:
     caught = grpo_run("carl", 0, RISING, "degenerate", **{"distinct_completions": [8, 6, 2, 1]})
     caught.metrics["task/click"] = FALLING
-    return [caught, grpo_run("task", 0, RISING)]
+    return [sft_run(0), caught, grpo_run("task", 0, RISING)]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_rewards_that_no_arm_pays_are_not_shown() -> None:
 
 
 def test_every_reward_is_in_every_arm_and_says_where_it_is_paid(runs: list[Run]) -> None:
-    data = components(runs, "grounding", ARMS)
+    data = components(runs[1:], "grounding", ARMS)
     assert (data.groupby(["arm", "reward"]).size() == 4).all() and data["reward"].nunique() == 5
     paid = data[data["paid"]].groupby("arm")["reward"].unique()
     assert set(paid["task"]) == {"click"}
@@ -45,14 +45,14 @@ def test_every_reward_is_in_every_arm_and_says_where_it_is_paid(runs: list[Run])
 
 
 def test_open_marks_stand_where_a_reward_is_only_observed(runs: list[Run]) -> None:
-    figure = draw(components(runs, "grounding", ARMS), 1)
+    figure = draw(components(runs[1:], "grounding", ARMS), 1)
     faces = {line.get_marker(): line.get_markerfacecolor() for line in figure.axes[4].get_lines()}
     assert faces["^"] == "white" and faces["s"] != "white", "carl is a triangle, task a square"
     assert len(figure.axes) == 5, "no empty panel"
 
 
 def test_caption_of_the_rewards_says_what_moves(runs: list[Run]) -> None:
-    text = caption(components(runs, "grounding", ARMS), runs, SETTINGS)
+    text = caption(components(runs[1:], "grounding", ARMS), runs[1:], SETTINGS)
     assert "task reward: click 0.50 to 0.80 (task), 0.40 to 0.00 (carl)" in text
     assert "The arms pay: task 1 click; carl 0.5 carl." in text
     assert "Dashed: carl seed 0 (degenerate)." in text
@@ -78,7 +78,8 @@ def test_the_caption_of_the_trap_tells_the_way_of_each_arm(runs: list[Run], scor
     data = trap(runs, scored, "grounding", BOOTSTRAP)
     text = " ".join(trap_caption(data, runs, Scores(scored, 2), SETTINGS).split())
     assert "carl: Φ 0.50 to 0.80, accuracy 0.40 to 0.00, distinct 8 to 1" in text
-    assert "intervals apart): carl. 2 items without a score somewhere are left out." in text
+    assert "intervals off zero): carl (Φ +0.190 [" in text
+    assert "2 items without a score somewhere are left out." in text
     assert "learning rate 0.001" in text and "carl seed 0 (degenerate)" in text
 
 
@@ -99,3 +100,53 @@ def test_one_run_is_drawn_too(scored: pd.DataFrame) -> None:
     one = [grpo_run("carl", 0, RISING)]
     assert len(draw(components(one, "grounding", ARMS), 3).axes) == 5
     assert len(draw_trap(trap(one, scored, "grounding", BOOTSTRAP), 3, SHARED).axes) == 3
+
+
+def test_an_arm_whose_difference_to_the_start_may_be_none_is_not_trapped(runs: list[Run]) -> None:
+    """Above in Phi and below in accuracy on average, by one item of eight."""
+    table = scores({("sft", 0): [1, 0] * 4, ("carl", 0): [1, 0] * 3 + [0, 0]})
+    table["phi"] = table["arm"].map({"sft": 0.8, "carl": 0.99})
+    assert trapped(trap(runs, table, "grounding", BOOTSTRAP)) == []
+
+
+def test_held_out_marks_are_of_sampled_completions_and_their_units(runs: list[Run]) -> None:
+    table = scores({("sft", 0): [1, 1, 0, 0] * 4})
+    table.loc[table["mode"] == "greedy", "strict"] = 1
+
+    def mark(table: pd.DataFrame) -> pd.Series:  # type: ignore[type-arg]
+        data = trap(runs, table, "grounding", BOOTSTRAP)
+        return data[data["split"] == "heldout"].iloc[0]
+
+    by_unit, alone = mark(table), mark(table.assign(unit=table["id"]))
+    assert by_unit["accuracy"] == 0.5, "half of the sampled ones are right, all of the greedy ones"
+    widths = [row["accuracy_high"] - row["accuracy_low"] for row in (by_unit, alone)]
+    assert widths[0] > 1.2 * widths[1], "two items to a unit: there are half as many of them"
+
+
+def test_a_held_out_mark_is_open_where_a_run_did_not_end_ok(runs: list[Run], scored: pd.DataFrame) -> None:
+    data = trap([sft_run(0, gate_step=None), *runs[1:]], scored, "grounding", BOOTSTRAP)
+    faces = {line.get_marker(): line.get_markerfacecolor() for line in draw_trap(data, 1, SHARED).axes[0].get_lines()}
+    assert faces["o"] == faces["^"] == "white" != faces["s"], "the start and carl; task ended ok"
+
+
+def test_a_run_that_ended_before_its_first_step_is_left_out_of_lines(runs: list[Run], scored: pd.DataFrame) -> None:
+    none = Run("task+carl", 0, {"status": "over_nan_budget"}, pd.DataFrame())
+    with_it = scored[scored["arm"] == "task"].assign(arm="task+carl")
+    data = trap([*runs, none], pd.concat([scored, with_it]), "grounding", BOOTSTRAP)
+    assert len(draw_trap(data, 1, SHARED).axes) == 3
+    assert "task+carl seed 0 (over nan budget)" in trap_caption(data, [*runs, none], Scores(scored, 0), SETTINGS)
+    rewards = components([*runs[1:], none], "grounding", ARMS)
+    assert set(rewards["arm"]) == {"carl", "task"}
+    with pytest.raises(ValueError, match="none of 1 runs logged a step: there is nothing to draw"):
+        components([none], "grounding", ARMS)
+
+
+def test_the_trap_is_judged_item_by_item() -> None:
+    """Items differ far more than the arms: the arms' own intervals overlap, their difference is the same in all."""
+    known = {"sft": [1.0, 1.0, 0.2, 0.2] * 2, "carl": [0.8, 0.8, 0.0, 0.0] * 2}
+    table = scores({(arm, seed): values for arm, values in known.items() for seed in range(4)})
+    table["phi"] = table["arm"].map({"sft": 0.8, "carl": 0.99})
+    data = trap([grpo_run("carl", 0, RISING)], table, "grounding", BOOTSTRAP)
+    rows = data[data["split"] == "heldout"].set_index("arm")
+    assert rows.loc["carl", "accuracy_high"] > rows.loc["sft", "accuracy_low"]
+    assert trapped(data) == ["carl"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made import generations, grpo_run, tokenizer_folder
+from made import generations, grpo_run, sft_run, tokenizer_folder
 from tokenizers import Tokenizer
 
 from coherence.figures.curves import median_curve, settled
@@ -83,17 +83,21 @@ def test_bold_is_the_median_over_seeds_where_the_running_median_is_whole() -> No
 
 def test_both_panels_in_one_table(tokenizer: Tokenizer) -> None:
     runs = [grpo_run("carl", 0, [0.5, np.nan, 0.7], "over_nan_budget"), grpo_run("task", 0, [0.5, 0.6, 0.6])]
+    runs.append(sft_run(0, gate_step=None))
     data = trajectories(tokens(tokenizer, {(arm, 0): [[1.0, 0.5]] for arm in ("carl", "task", "sft")}), runs, 4)
     assert data.groupby("panel").size().to_dict() == {"step": 5, "token": 6}, "a step without Phi has no row"
     assert data.loc[data["panel"] == "token", "arm"].unique().tolist() == ["sft", "task", "carl"]
     assert data.loc[data["arm"] == "carl", "status"].unique().tolist() == ["over_nan_budget"]
+    assert data.loc[data["arm"] == "sft", "status"].unique().tolist() == ["not_crystallized"]
     assert data.loc[data["arm"] == "sft", "token"].tolist() == ["click", "("]
     dashed = [line for line in draw(data, 3).axes[1].get_lines() if line.get_linestyle() == "--"]
     assert len(dashed) == 1
+    with pytest.raises(KeyError):
+        trajectories(tokens(tokenizer, {("sft", 0): [[1.0]]}), runs[:2], 4)
 
 
 def test_no_data_refuses(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="no greedy completion"):
         greedy_tokens(generations({("sft", 0): [[1.0]]}).assign(mode="sampled"), tokenizer)
-    with pytest.raises(ValueError, match="no GRPO run"):
-        trajectories(tokens(tokenizer, {("sft", 0): [[1.0]]}), [], 4)
+    with pytest.raises(ValueError, match="none of 0 runs logged a step"):
+        trajectories(tokens(tokenizer, {("sft", 0): [[1.0]]}), [sft_run(0)], 4)

@@ -43,7 +43,7 @@ def test_a_run_that_never_crystallized_is_dashed_and_named() -> None:
         lines = draw_accuracy(new_figure(2, 2).subplots(), data, 3).get_lines()
     assert [line.get_linestyle() for line in lines].count("--") == 2, "one dashed line per token class"
     text = caption(data, runs, 3, GATE)
-    assert "Dashed: sft seed 1 (not crystallized)." in text
+    assert "Dashed: SFT start seed 1 (not crystallized)." in text
     assert "In 1 of 2 runs it never fired." in text and "2 of 2 runs melt" in text
 
 
@@ -55,9 +55,9 @@ def test_a_class_without_tokens_is_left_out() -> None:
 
 
 def test_no_run_refuses() -> None:
-    with pytest.raises(ValueError, match="no SFT run"):
+    with pytest.raises(ValueError, match="none of 0 runs logged a step"):
         curves([], "content")
-    with pytest.raises(ValueError, match="no SFT run"):
+    with pytest.raises(ValueError, match="none of 0 runs logged a step"):
         phase_rows([], "content")
 
 

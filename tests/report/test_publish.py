@@ -172,7 +172,10 @@ def test_conventions_and_consequences_are_sentences_of_the_data(data: Path, monk
     assert "cloud quality goes from 0.800 to 0.001" in found["conventions"]
     text = found["consequences"]
     assert "- Collapsed here: 0.90 aligned, 0.63 by the reference file; published: about 0.55." in text
-    assert "`carl` seed 1 gives one answer to all 2 prompts. Its CARL: 0.55 in 2 values aligned, 0.57 in 1" in text
+    assert (
+        "`carl` seed 1 gives one answer to all 2 prompts. Its CARL: 0.55 (2 different) aligned, 0.57 (1 different)"
+        in text
+    )
     assert "aligned score tells right from wrong, its AUROC's interval above one half, in: `SFT start`." in text
-    assert "published score tells right from wrong, its AUROC's interval above one half, in: no arm." in text
+    assert "reference file's score tells right from wrong, its AUROC's interval above one half, in: no arm." in text
     assert "- 2 published scores are given to a right and to a wrong answer" in text

@@ -12,6 +12,7 @@ GRPO_RUNS = expand("grpo/{arm}/seed{seed}", arm=STUDY.arms, seed=STUDY.seeds)
 rule alignment:
     input:
         compat=f"{R}/compat/manifest.json",
+        runs=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS + GRPO_RUNS),
     output:
         multiext(f"{F}/alignment.", *PICTURE, *TABLE, *BESIDE),
     log:
@@ -29,11 +30,13 @@ rule alignment:
         settings=settings("figures", name="alignment"),
         code=identity("scripts/draw_alignment.py"),
         compat=subpath(input.compat, parent=True),
+        runs=expand(f"{R}/{{run}}", run=SFT_RUNS + GRPO_RUNS),
         out=subpath(output[0], strip_suffix=".png"),
     message:
         "figure: the reference file's scoring beside the aligned one (log: {log})"
     shell:
-        "python scripts/draw_alignment.py --config {params.study} --compat {params.compat} --out {params.out} 2> {log}"
+        "python scripts/draw_alignment.py --config {params.study} --compat {params.compat}"
+        " --runs {params.runs} --out {params.out} 2> {log}"
 
 
 rule arms:
@@ -69,7 +72,7 @@ rule arms:
 rule coherence_trap:
     input:
         scores=f"{R}/scores/manifest.json",
-        grpo=expand(f"{R}/{{run}}/manifest.json", run=GRPO_RUNS),
+        runs=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS + GRPO_RUNS),
     output:
         multiext(f"{F}/coherence_trap.", *PICTURE, *BESIDE),
     log:
@@ -87,13 +90,13 @@ rule coherence_trap:
         settings=settings("figures", name="coherence_trap"),
         code=identity("scripts/draw_coherence_trap.py"),
         scores=subpath(input.scores, parent=True),
-        grpo=expand(f"{R}/{{run}}", run=GRPO_RUNS),
+        runs=expand(f"{R}/{{run}}", run=SFT_RUNS + GRPO_RUNS),
         out=subpath(output[0], strip_suffix=".png"),
     message:
         "figure: the coherence trap (log: {log})"
     shell:
         "python scripts/draw_coherence_trap.py --config {params.study} --scores {params.scores}"
-        " --grpo {params.grpo} --out {params.out} 2> {log}"
+        " --runs {params.runs} --out {params.out} 2> {log}"
 
 
 rule constants:
@@ -125,6 +128,7 @@ rule families:
         data=f"{R}/data/manifest.json",
         scores=f"{R}/scores/manifest.json",
         baselines=f"{R}/baselines/manifest.json",
+        runs=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS + GRPO_RUNS),
     output:
         multiext(f"{F}/families.", "md", "csv", "tex", "parquet", "caption.md", "manifest.json"),
     log:
@@ -144,12 +148,13 @@ rule families:
         data=subpath(input.data, parent=True),
         scores=subpath(input.scores, parent=True),
         baselines=subpath(input.baselines, parent=True),
+        runs=expand(f"{R}/{{run}}", run=SFT_RUNS + GRPO_RUNS),
         out=subpath(output[0], strip_suffix=".md"),
     message:
         "table: right answers by kind of prompt (log: {log})"
     shell:
         "python scripts/tabulate_families.py --config {params.study} --data {params.data} --scores {params.scores}"
-        " --baselines {params.baselines} --out {params.out} 2> {log}"
+        " --baselines {params.baselines} --runs {params.runs} --out {params.out} 2> {log}"
 
 
 rule phase_table:
@@ -183,7 +188,7 @@ rule phi_trajectories:
     input:
         base=f"{R}/base/manifest.json",
         generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=CHECKPOINTS),
-        grpo=expand(f"{R}/{{run}}/manifest.json", run=GRPO_RUNS),
+        runs=expand(f"{R}/{{run}}/manifest.json", run=SFT_RUNS + GRPO_RUNS),
     output:
         multiext(f"{F}/phi_trajectories.", *PICTURE, *BESIDE),
     log:
@@ -202,13 +207,13 @@ rule phi_trajectories:
         code=identity("scripts/draw_phi_trajectories.py"),
         base=subpath(input.base, parent=True),
         generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=CHECKPOINTS),
-        grpo=expand(f"{R}/{{run}}", run=GRPO_RUNS),
+        runs=expand(f"{R}/{{run}}", run=SFT_RUNS + GRPO_RUNS),
         out=subpath(output[0], strip_suffix=".png"),
     message:
         "figure: Phi over tokens and over training (log: {log})"
     shell:
         "python scripts/draw_phi_trajectories.py --config {params.study} --base {params.base}"
-        " --generations {params.generations} --grpo {params.grpo} --out {params.out} 2> {log}"
+        " --generations {params.generations} --runs {params.runs} --out {params.out} 2> {log}"
 
 
 rule reward_components:

@@ -89,17 +89,17 @@ class Figures(Strict):
 
 
 NAMES = (
-    "alignment",
-    "arms",
-    "coherence_trap",
-    "constants",
-    "families",
+    "sft_phases",
     "phase_table",
     "phi_trajectories",
     "reward_components",
-    "sft_phases",
+    "arms",
+    "families",
+    "coherence_trap",
+    "alignment",
+    "constants",
 )
-"""Every figure and table of a study."""
+"""Every figure and table of a study, in the order in which its report tells them."""
 GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_weights")
 """What figures of GRPO's steps tell of all arms."""
 

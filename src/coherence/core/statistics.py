@@ -1,21 +1,24 @@
-"""Intervals for means over seeds and items, for paired differences, and for proportions.
+"""Intervals for means over seeds and items, and for paired differences.
 
 Legend: S seeds, I items (column i is one item), K clusters of items, R resamples, P prompts, G group.
-Every random stream is a numpy Generator that the caller seeds.
+Every random stream is a numpy Generator that the caller seeds. Seeds are drawn with replacement, then clusters of
+items, one draw of clusters for all seeds. Few seeds drawn with replacement spread too little, so the percentile ends
+are stretched about the estimate by Student's t (`interval`).
 """
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-Items = Literal["shared", "own"]
-
-BLOCK = 256  # resamples at a time, to bound memory
+Bounds = tuple[float, float]
+SHARE: Bounds = (0.0, 1.0)
+SHARES_APART: Bounds = (-1.0, 1.0)
+"""Between which a share lies, and the difference of two shares."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +36,20 @@ def bootstrap_mean(
     rng: np.random.Generator,
     *,
     cluster_I: npt.ArrayLike | None = None,
-    items: Items = "shared",
     resamples: int = 2000,
     level: float = 0.95,
+    bounds: Bounds | None = None,
 ) -> Interval:
-    """Percentile interval of the mean of scores [S, I]: seeds are drawn with replacement, then item clusters.
+    """`interval` of the mean of scores [S, I] over drawn seeds and item clusters.
 
-    cluster_I: each item's cluster (itself by default). items "shared": column i is one item under all seeds,
-    so one draw of clusters serves all seeds; "own": seeds have items of their own, each draws anew.
+    cluster_I: each item's cluster (itself by default). bounds: between which the mean can lie.
     With one seed it speaks of items only. Raises ValueError for scores that are missing or not finite.
     """
     scores = _checked_scores(scores_SI)
     totals_SK, sizes_K = _cluster_totals(scores, cluster_I)
-    _check_level(level)
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, got {resamples}")
-    if items not in ("shared", "own"):
-        raise ValueError(f"items must be 'shared' or 'own', got {items!r}")
-    draw = _shared_means if items == "shared" else _own_means
-    blocks = [min(BLOCK, resamples - first) for first in range(0, resamples, BLOCK)]
-    means_R = np.concatenate([draw(totals_SK, sizes_K, count, rng) for count in blocks])
-    low, high = np.quantile(means_R, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(scores.mean()), float(low), float(high), level)
+    times_RS, times_RK = draws(len(scores), len(sizes_K), resamples, rng)
+    means_R = (times_RS * (times_RK @ totals_SK.T)).sum(axis=1) / (len(scores) * (times_RK @ sizes_K))
+    return interval(float(scores.mean()), means_R, len(scores), level, bounds)
 
 
 def paired_difference(
@@ -63,9 +58,9 @@ def paired_difference(
     rng: np.random.Generator,
     *,
     cluster_I: npt.ArrayLike | None = None,
-    items: Items = "shared",
     resamples: int = 2000,
     level: float = 0.95,
+    bounds: Bounds | None = None,
 ) -> Interval:
     """`bootstrap_mean` of treatment - control, two arms scored on the same seeds and items [S, I].
 
@@ -75,22 +70,56 @@ def paired_difference(
     if treatment.shape != control.shape:
         raise ValueError(f"paired arms need the same seeds and items, got {treatment.shape} and {control.shape}")
     difference = treatment - control
-    return bootstrap_mean(difference, rng, cluster_I=cluster_I, items=items, resamples=resamples, level=level)
+    return bootstrap_mean(difference, rng, cluster_I=cluster_I, resamples=resamples, level=level, bounds=bounds)
 
 
-def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a proportion of independent trials; `bootstrap_mean` is for clustered items.
+def draws(seeds: int, clusters: int, resamples: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """How often each seed [R, S] and each cluster [R, K] is drawn in each resample."""
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
+    times_RS, times_RK = (rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in (seeds, clusters))
+    return times_RS, times_RK
 
-    Centre (p + z^2/2n) / (1 + z^2/n). Raises ValueError unless trials >= 1 and 0 <= successes <= trials.
+
+def interval(
+    estimate: float, resampled_R: npt.ArrayLike, seeds: int, level: float, bounds: Bounds | None = None
+) -> Interval:
+    """Percentiles of the resampled values, stretched about the estimate by t/z * sqrt(S/(S-1)), within `bounds`.
+
+    t has S - 1 degrees of freedom; one seed is not stretched. Values that are not finite are left out; NaN if all are.
     """
-    _check_level(level)
-    if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"need 0 <= successes <= trials and trials >= 1, got {successes} of {trials}")
-    z, p = NormalDist().inv_cdf((1 + level) / 2), successes / trials
-    shrink = 1 + z * z / trials
-    centre = (p + z * z / (2 * trials)) / shrink
-    half = z / shrink * np.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    return Interval(p, float(min(p, max(0.0, centre - half))), float(max(p, min(1.0, centre + half))), level)
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level}")
+    resampled = np.asarray(resampled_R, dtype=np.float64)
+    resampled = resampled[np.isfinite(resampled)]
+    if not resampled.size:
+        return Interval(estimate, math.nan, math.nan, level)
+    ends = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    if seeds > 1:
+        normal = NormalDist().inv_cdf((1 + level) / 2)
+        ends = estimate + (ends - estimate) * student(seeds - 1, level) / normal * math.sqrt(seeds / (seeds - 1))
+    low, high = np.clip(ends, *(bounds or (-np.inf, np.inf)))
+    return Interval(estimate, float(low), float(high), level)
+
+
+def student(freedom: int, level: float) -> float:
+    """t with P(|T| <= t) = level under Student's distribution with `freedom` degrees, by bisection of its angle."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < level else (low, middle)
+    return math.sqrt(freedom) * math.tan(high)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """P(|T| <= sqrt(freedom) tan(angle)): the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    odd, total = freedom % 2, 0.0
+    term = math.cos(angle) ** odd
+    for power in range(odd, freedom - 1, 2):
+        total += term
+        term *= (power + 1) / (power + 2) * math.cos(angle) ** 2
+    total *= math.sin(angle)
+    return (angle + total) * 2 / math.pi if odd else total
 
 
 def zero_variance_share(rewards_PG: npt.ArrayLike) -> float:
@@ -105,11 +134,6 @@ def zero_variance_share(rewards_PG: npt.ArrayLike) -> float:
     highest = np.where(scored, rewards, -np.inf).max(axis=1)
     lowest = np.where(scored, rewards, np.inf).min(axis=1)
     return float((highest <= lowest).mean())
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1), got {level}")
 
 
 def _checked_scores(scores_SI: npt.ArrayLike) -> Array:
@@ -130,24 +154,3 @@ def _cluster_totals(scores_SI: Array, cluster_I: npt.ArrayLike | None) -> tuple[
         raise ValueError(f"cluster_I must name a cluster for each of {items} items, got shape {labels.shape}")
     _, cluster, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     return np.stack([np.bincount(cluster, weights=row) for row in scores_SI]), sizes
-
-
-def _draws(count: int | Counts, among: int, rng: np.random.Generator, size: tuple[int, ...]) -> Counts:
-    """How often each of `among` units appears when `count` are drawn with replacement."""
-    return rng.multinomial(count, np.full(among, 1 / among), size=size)
-
-
-def _shared_means(totals_SK: Array, sizes_K: Counts, resamples: int, rng: np.random.Generator) -> Array:
-    seeds, clusters = totals_SK.shape
-    times_RS = _draws(seeds, seeds, rng, (resamples,))
-    times_RK = _draws(clusters, clusters, rng, (resamples,))
-    means: Array = ((times_RS @ totals_SK) * times_RK).sum(axis=1) / (seeds * (times_RK @ sizes_K))
-    return means
-
-
-def _own_means(totals_SK: Array, sizes_K: Counts, resamples: int, rng: np.random.Generator) -> Array:
-    seeds, clusters = totals_SK.shape
-    times_RS = _draws(seeds, seeds, rng, (resamples,))
-    times_RSK = _draws(times_RS * clusters, clusters, rng, (resamples, seeds))  # a seed drawn twice draws twice
-    means: Array = (times_RSK * totals_SK).sum(axis=(1, 2)) / (times_RSK @ sizes_K).sum(axis=1)
-    return means

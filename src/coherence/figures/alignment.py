@@ -3,7 +3,7 @@
 Legend: S seeds, I items (held-out prompts), clustered by their unit; T tokens, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +13,11 @@ import pandas as pd
 from coherence.core.compat import text_reward
 from coherence.core.composite import carl_composite
 from coherence.core.separation import auroc
+from coherence.core.statistics import SHARE, Array, draws, interval
 from coherence.figures.arms import Bootstrap
+from coherence.figures.read import Cell
 from coherence.figures.style import arm_order
 from coherence.streams import generator
-
-Array = npt.NDArray[np.float64]
 
 ALIGNED, COMPAT = "aligned", "compat"
 SHOWN = (ALIGNED, COMPAT)
@@ -92,7 +92,7 @@ def separation(table: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """AUROC of CARL for strict accuracy: one row per arm, convention and seed, and one for their mean (seed missing).
 
     Within a checkpoint, never across. NaN for a checkpoint whose answers are all right or all wrong; the mean is over
-    the others. Intervals: percentiles over resampled seeds and units, the same ones for all conventions.
+    the others, and so are the intervals (core/statistics), whose draws are the same for all conventions.
     """
     rows = [
         {"arm": arm, **row}
@@ -115,11 +115,12 @@ def _separation(table: pd.DataFrame, rng: np.random.Generator, bootstrap: Bootst
     numbers = sorted(table["seed"].unique().tolist())
     seeds = {seed: _checkpoint(table[table["seed"] == seed], unit[table["seed"] == seed]) for seed in numbers}
     estimates = {seed: _areas(checkpoint) for seed, checkpoint in seeds.items()}
-    pool, units = list(seeds.values()), int(unit.max()) + 1
-    resampled = np.array([_mean(_resampled(pool, units, rng)) for _ in range(bootstrap.resamples)])
-    mean, (low, high) = _mean(list(estimates.values())), _interval(resampled, bootstrap.level)
+    mean_C = _mean(list(estimates.values()))
+    pool = [seeds[seed] for seed in numbers if np.isfinite(estimates[seed]).all()]
+    resampled_RC = _resampled(pool, int(unit.max()) + 1, rng, bootstrap.resamples)
     for i, name in enumerate(SHOWN):
-        yield {"convention": name, "seed": None, "estimate": mean[i], "low": low[i], "high": high[i]}
+        whole = interval(float(mean_C[i]), resampled_RC[:, i], len(pool), bootstrap.level, SHARE)
+        yield {"convention": name, "seed": None, "estimate": whole.estimate, "low": whole.low, "high": whole.high}
         for seed, areas in estimates.items():
             yield {"convention": name, "seed": seed, "estimate": areas[i], "low": np.nan, "high": np.nan}
 
@@ -134,11 +135,15 @@ def _areas(checkpoint: Checkpoint, index_I: Any = slice(None)) -> Array:
     return np.array([auroc(carl_I[index_I], hits) for carl_I in checkpoint.carl_CI])
 
 
-def _resampled(pool: Sequence[Checkpoint], units: int, rng: np.random.Generator) -> list[Array]:
-    """AUROCs of as many seeds as there are, drawn with replacement, on one draw of units."""
-    counts = np.bincount(rng.integers(units, size=units), minlength=units)
-    drawn = [pool[i] for i in rng.integers(len(pool), size=len(pool))]
-    return [_areas(c, np.repeat(np.arange(len(c.unit_I)), counts[c.unit_I])) for c in drawn]
+def _resampled(pool: Sequence[Checkpoint], units: int, rng: np.random.Generator, resamples: int) -> Array:
+    """Mean AUROCs [R, C] of drawn checkpoints, each on the same draw of units; NaN without a checkpoint."""
+    if not pool:
+        return np.full((resamples, len(SHOWN)), np.nan)
+    means = []
+    for times_S, times_K in zip(*draws(len(pool), units, resamples, rng), strict=True):
+        drawn = [pool[i] for i in np.repeat(np.arange(len(pool)), times_S).tolist()]
+        means.append(_mean([_areas(c, np.repeat(np.arange(len(c.unit_I)), times_K[c.unit_I])) for c in drawn]))
+    return np.array(means)
 
 
 def _mean(areas: Sequence[Array]) -> Array:
@@ -146,13 +151,6 @@ def _mean(areas: Sequence[Array]) -> Array:
     table = np.array(areas)
     known = np.isfinite(table).all(axis=1)
     return table[known].mean(axis=0) if known.any() else np.full(len(SHOWN), np.nan)
-
-
-def _interval(resampled: Array, level: float) -> Array:
-    """Low and high ends over the resamples that have right and wrong answers; NaN if none has."""
-    known = resampled[np.isfinite(resampled).all(axis=1)]
-    tail = (1 - level) / 2
-    return np.quantile(known, [tail, 1 - tail], axis=0) if len(known) else np.full((2, len(SHOWN)), np.nan)
 
 
 def two_faced(table: pd.DataFrame) -> int:
@@ -163,13 +161,20 @@ def two_faced(table: pd.DataFrame) -> int:
 # ------------------------------------------------------------------------------- all of it
 
 
-def alignment(table: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    """The three panels in one tidy table: `completion` with both scores, `separation` with AUROCs, `case`."""
+def alignment(table: pd.DataFrame, bootstrap: Bootstrap, status: Mapping[Cell, str]) -> pd.DataFrame:
+    """The three panels in one tidy table: `completion` with both scores, `separation` with AUROCs, `case`.
+
+    `status` is how the run of each arm and seed ended.
+    """
     kept = scored(table)
     points = kept[["arm", "seed", "id", "strict"]].assign(
         aligned=kept["carl_aligned"], compat=kept["carl_compat"], panel="completion"
     )
-    parts = [points, separation(kept, bootstrap).assign(panel="separation"), known_cases().assign(panel="case")]
+    areas = separation(kept, bootstrap)
+    areas["status"] = [
+        None if pd.isna(seed) else status[arm, seed] for arm, seed in zip(areas["arm"], areas["seed"], strict=True)
+    ]
+    parts = [points, areas.assign(panel="separation"), known_cases().assign(panel="case")]
     data = pd.concat(parts, ignore_index=True)
     return data[["panel", *(name for name in data if name != "panel")]].astype({"seed": "Int64"})
 

@@ -1,14 +1,15 @@
 """The table of the conventions, and the caption of table and figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from coherence.figures.alignment import ALIGNED, COMPAT, STEPS, known_cases, two_faced
+from coherence.figures.read import Ended, unusual
 from coherence.figures.style import arm_name
 from coherence.figures.tables import Table
-from coherence.figures.words import seeds
+from coherence.figures.words import bootstrapped, seeds
 
 NAMES = {ALIGNED: "aligned", "both": "reference's tokens", "prompted": "no shift", "shifted": "no prompt"}
 
@@ -34,7 +35,9 @@ def area(data: pd.DataFrame, arm: str, convention: str) -> str:
     return f"{whole['estimate']:.2f} [{whole['low']:.2f}, {whole['high']:.2f}]"
 
 
-def caption(compat: pd.DataFrame, means: pd.DataFrame, data: pd.DataFrame, options: Mapping[str, Any]) -> str:
+def caption(
+    compat: pd.DataFrame, means: pd.DataFrame, data: pd.DataFrame, runs: Sequence[Ended], options: Mapping[str, Any]
+) -> str:
     """What figure and table show, in numbers from the data."""
     kept = data[data["panel"] == "completion"]
     arms = "; ".join(_arm(row) for _, row in means.iterrows())
@@ -49,13 +52,13 @@ without its prompt and pairs each token with the distribution that predicts the 
 (upper strip, filled mean) and by the reference file (lower strip, open mean). Means: {arms}. Dashed: what was
 published of a collapsed model. (b) Whether CARL tells right from wrong answers of the same checkpoint: area under the
 ROC curve, aligned (filled) and by the reference file (open); mean over seeds, dots for each seed,
-{options["level"]:.0%} percentile intervals from {options["resamples"]} resamples of seeds and units.
+{bootstrapped(options, kept["seed"].nunique())} (seeds: those with right and wrong answers).
 {two_faced(compat)} texts are right for one prompt and wrong for another of the same checkpoint; the reference file
 gives both the same score. (c) Cases whose predictions are known, one character a token: aligned (dot), by the
 reference file (ring). For a model that is certain of its one answer it gives {published["compat"]:.2f} where the
 formula gives {published["aligned"]:.2f}; the paper published about {published["published"]:.2f}. Table: from the
 aligned scoring to the reference's tokens and arithmetic, then without its shift, without its prompt, with neither.
-{left_out}"""
+{left_out} {unusual(runs, "Crosses, and in every mean")}"""
 
 
 def _arm(row: "pd.Series[Any]") -> str:

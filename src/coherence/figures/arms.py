@@ -3,15 +3,14 @@
 Legend: S seeds, I items (held-out prompts), clustered by their unit (prompts that ask for the same thing).
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from coherence.core.statistics import Array, Interval, bootstrap_mean, paired_difference
+from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired_difference
+from coherence.figures.read import Cell
 from coherence.figures.style import arm_order
 from coherence.streams import generator
 
@@ -19,8 +18,8 @@ MEANS = ("strict", "format", "phi", "carl")
 DISTINCT, DIFFERENCE = "distinct", "strict_difference"
 QUANTITIES = (*MEANS, DIFFERENCE, DISTINCT)
 ALL = "all"
-Cell = tuple[str, int]
-"""An arm's name and a seed."""
+BOUNDS = {"strict": SHARE, "format": SHARE, "phi": SHARE}
+"""CARL has none: its weights are free."""
 
 
 class Scores(NamedTuple):
@@ -60,13 +59,12 @@ def matrix(scores: pd.DataFrame, arm: str, mode: str, quantity: str) -> tuple[Ar
     return values.to_numpy(dtype=float), units.loc[values.columns].tolist()
 
 
-def summarise(
-    scores: pd.DataFrame, reference: str, bootstrap: Bootstrap, status: Mapping[Cell, str] = MappingProxyType({})
-) -> pd.DataFrame:
+def summarise(scores: pd.DataFrame, reference: str, bootstrap: Bootstrap, status: Mapping[Cell, str]) -> pd.DataFrame:
     """Tidy: one row per arm, mode, family and quantity, for each seed (no interval) and for all seeds (seed missing).
 
     Families are the data's own and `all`. `strict_difference` is the arm minus the reference, item by item;
-    `distinct` counts different completions. ValueError for a reference that is no arm.
+    `distinct` counts different completions; `status` is how the seed's run ended. ValueError for a reference that is
+    no arm.
     """
     arms = arm_order(scores["arm"])
     if reference not in arms:
@@ -79,7 +77,9 @@ def summarise(
         for row in _rows(part, family, mode, arm, reference, bootstrap)
     ]
     data = pd.DataFrame(rows).astype({"seed": "Int64"})
-    data["status"] = [status.get(cell, "ok") for cell in zip(data["arm"], data["seed"], strict=True)]
+    data["status"] = [
+        None if pd.isna(seed) else status[arm, seed] for arm, seed in zip(data["arm"], data["seed"], strict=True)
+    ]
     return data
 
 
@@ -96,13 +96,13 @@ def _rows(
     for quantity in MEANS:
         values, units = matrix(scores, arm, mode, quantity)
         rng = generator(0, "figures", "arms", family, mode, arm, quantity)
-        pooled = bootstrap_mean(values, rng, cluster_I=units, **bootstrap._asdict())
+        pooled = bootstrap_mean(values, rng, cluster_I=units, bounds=BOUNDS.get(quantity), **bootstrap._asdict())
         yield from _quantity(quantity, values.mean(axis=1), scores, pooled)
     if arm != reference:
         values, units = matrix(scores, arm, mode, "strict")
         control, _ = matrix(scores, reference, mode, "strict")
         rng = generator(0, "figures", "arms", family, mode, arm, DIFFERENCE)
-        pooled = paired_difference(values, control, rng, cluster_I=units, **bootstrap._asdict())
+        pooled = paired_difference(values, control, rng, cluster_I=units, bounds=SHARES_APART, **bootstrap._asdict())
         yield from _quantity(DIFFERENCE, (values - control).mean(axis=1), scores, pooled)
     rows = scores[(scores["arm"] == arm) & (scores["mode"] == mode)]
     counts = np.array(rows.groupby("seed")["completion"].nunique(), dtype=np.float64)
@@ -150,12 +150,3 @@ def wide(data: pd.DataFrame) -> pd.DataFrame:
     ends = {"estimate": "", "low": "_low", "high": "_high"}
     named = {f"{quantity}{ends[end]}": lines[end][quantity] for quantity in QUANTITIES for end in ends}
     return pd.DataFrame(named).dropna(axis=1, how="all").reset_index()
-
-
-def statuses(status: Mapping[Cell, str]) -> dict[str, str]:
-    """How the runs of each arm ended: `3 ok`, or `2 ok, 1 degenerate`."""
-    counts = Counter((arm, ended) for (arm, _), ended in status.items())
-    parts: dict[str, list[str]] = {}
-    for (arm, ended), count in counts.items():
-        parts.setdefault(arm, []).append(f"{count} {ended.replace('_', ' ')}")
-    return {arm: ", ".join(texts) for arm, texts in parts.items()}

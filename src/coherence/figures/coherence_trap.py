@@ -7,14 +7,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coherence.core.statistics import bootstrap_mean
+from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired_difference
 from coherence.figures.arms import Bootstrap, Scores, matrix
 from coherence.figures.curves import draw_arms, draw_seeds, median_curve, settled
-from coherence.figures.read import Run, over_steps, unusual
+from coherence.figures.read import OK, Run, over_steps, status_of, unusual
 from coherence.figures.style import (
     DOUBLE,
     MUTED,
@@ -29,7 +30,7 @@ from coherence.figures.style import (
     paper_style,
     title,
 )
-from coherence.figures.words import mix, seeds
+from coherence.figures.words import bootstrapped, mix, seeds
 from coherence.streams import generator
 from coherence.tasks.rewards import STRICT
 
@@ -45,7 +46,8 @@ PARTS = 10
 def trap(runs: Sequence[Run], scores: pd.DataFrame, task: str, bootstrap: Bootstrap) -> pd.DataFrame:
     """Both splits in one tidy table: `training`, a row per run and step; `heldout`, a row per arm with intervals.
 
-    Held-out rows are means over sampled completions, those of the start among them. ValueError without a run.
+    `runs` are those of SFT too. Held-out rows are means over sampled completions, those of the start among them; their
+    status is `ok` if every run of the arm ended so. ValueError without a step of GRPO.
     """
     metrics = {
         "coherence/phi": "phi",
@@ -53,8 +55,10 @@ def trap(runs: Sequence[Run], scores: pd.DataFrame, task: str, bootstrap: Bootst
         "distinct_completions": "distinct",
         "strict_zero_variance_groups": "zero_variance",
     }
-    training = over_steps(runs, metrics).dropna(subset=["phi", "accuracy"])
+    training = over_steps([run for run in runs if run.arm != START], metrics).dropna(subset=["phi", "accuracy"])
     heldout = pd.DataFrame([_heldout(scores, arm, bootstrap) for arm in arm_order(scores["arm"])])
+    odd = {arm: status for (arm, _), status in status_of(runs).items() if status != OK}
+    heldout["status"] = [odd.get(arm, OK) for arm in heldout["arm"]]
     data = pd.concat([training.assign(split="training"), heldout.assign(split="heldout")], ignore_index=True)
     return data.astype({"seed": "Int64", "step": "Int64"})
 
@@ -63,17 +67,24 @@ def _heldout(scores: pd.DataFrame, arm: str, bootstrap: Bootstrap) -> dict[str, 
     row: dict[str, Any] = {"arm": arm}
     for column, name in HELDOUT.items():
         values, units = matrix(scores, arm, "sampled", column)
-        rng = generator(0, "figures", "coherence_trap", arm, column)
-        whole = bootstrap_mean(values, rng, cluster_I=units, **bootstrap._asdict())
-        row |= {name: whole.estimate, f"{name}_low": whole.low, f"{name}_high": whole.high}
+        start, _ = matrix(scores, START, "sampled", column)
+        own = {"cluster_I": units, **bootstrap._asdict()}
+        whole = bootstrap_mean(values, _stream(arm, column), bounds=SHARE, **own)
+        change = paired_difference(values, start, _stream(arm, column), bounds=SHARES_APART, **own)
+        for told, found in ((name, whole), (f"{name}_change", change)):
+            row |= {told: found.estimate, f"{told}_low": found.low, f"{told}_high": found.high}
     return row
 
 
+def _stream(arm: str, column: str) -> np.random.Generator:
+    return generator(0, "figures", "coherence_trap", arm, column)
+
+
 def trapped(data: pd.DataFrame) -> list[str]:
-    """Arms whose held-out intervals lie wholly above the start's in Phi and wholly below it in accuracy."""
+    """Arms that differ from their start on the held-out set, item by item: Phi up and accuracy down, both intervals
+    off zero."""
     rows = data[data["split"] == "heldout"].set_index("arm")
-    start = rows.loc[START]
-    caught = (rows["phi_low"] > start["phi_high"]) & (rows["accuracy_high"] < start["accuracy_low"])
+    caught = (rows["phi_change_low"] > 0) & (rows["accuracy_change_high"] < 0)
     return list(rows.index[caught])
 
 
@@ -94,7 +105,7 @@ def draw(data: pd.DataFrame, smooth: int, grpo: Mapping[str, Any]) -> Figure:
 
 
 def draw_plane(ax: Axes, training: pd.DataFrame, heldout: pd.DataFrame) -> Axes:
-    """Training as lines, each dot a part of it; the held-out set as marks with intervals."""
+    """Training as lines, each dot a part of it; the held-out set as marks with intervals, open where a run is odd."""
     data, points = parts(training), {str(row["arm"]): row for row in heldout.to_dict("records")}
     for arm, (colour, marker) in arm_looks(points).items():
         rows = data[data["arm"] == arm]
@@ -127,7 +138,8 @@ def _heldout_mark(ax: Axes, row: Mapping[Any, Any], colour: str, marker: str) ->
     x, y = row["phi"], row["accuracy"]
     ax.plot([row["phi_low"], row["phi_high"]], [y, y], color=colour, linewidth=0.9, zorder=3)
     ax.plot([x, x], [row["accuracy_low"], row["accuracy_high"]], color=colour, linewidth=0.9, zorder=3)
-    ax.plot(x, y, marker, color=colour, markeredgecolor="white", markersize=6, zorder=4)
+    face, edge = (colour, "white") if row["status"] == OK else ("white", colour)
+    ax.plot(x, y, marker, color=face, markeredgecolor=edge, markersize=6, zorder=4)
 
 
 def draw_distinct(ax: Axes, training: pd.DataFrame, smooth: int, prompts: int, group: int) -> Axes:
@@ -170,14 +182,22 @@ def caption(data: pd.DataFrame, runs: Sequence[Run], kept: Scores, settings: Map
     return f"""\
 **The coherence trap.** Every arm starts from the same checkpoints with learning rate {grpo["learning_rate"]:g} and is
 paid for: {_pay(settings["arms"])}. (a) Φ against strict accuracy of the same completions, a dot for each tenth of
-training; marks: the held-out set ({items} prompts about {units} units, sampled), with {figure["level"]:.0%} percentile
-intervals from {figure["resamples"]} resamples of {"seeds and units" if count > 1 else "units (of the one seed)"}.
+training; marks: the held-out set ({items} prompts about {units} units, sampled), with
+{bootstrapped(figure, count)}.
 (b) Different ones among the {completions} completions of a step; below the rule ({grpo["prompts_per_step"]} prompts)
 different prompts get the same answer. (c) Groups of {grpo["num_generations"]} whose completions are all right or all
 wrong, which accuracy cannot tell apart. Thin: {seeds(count)}; bold: median over seeds, running median of
 {figure["smooth"]} steps, which goes: {"; ".join(_moves(training, figure["smooth"]))}. In the trap on the held-out set
-(Φ above the start's, accuracy below it, intervals apart): {", ".join(trapped(data)) or "no arm"}. {left_out}
-{unusual(runs)}"""
+(against the start, item by item: Φ up and accuracy down, both intervals off zero): {_changes(data)}. {left_out}
+{unusual(runs, "Dashed; an arm's mark is open where one of its runs did not end ok")}"""
+
+
+def _changes(data: pd.DataFrame) -> str:
+    rows = data[data["split"] == "heldout"].set_index("arm").to_dict("index")
+    form = "{0} (Φ {1:+.3f} [{2:+.3f}, {3:+.3f}], accuracy {4:+.2f} [{5:+.2f}, {6:+.2f}])"
+    columns = [f"{name}_change{end}" for name in ("phi", "accuracy") for end in ("", "_low", "_high")]
+    told = [form.format(arm_name(arm), *(rows[arm][column] for column in columns)) for arm in trapped(data)]
+    return "; ".join(told) or "no arm"
 
 
 def _pay(arms: Mapping[str, Mapping[str, float]]) -> str:

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from coherence.figures.read import OK
 from coherence.figures.style import DASHES, arm_looks, running_median
 
 
@@ -33,5 +34,5 @@ def draw_arms(ax: Axes, data: pd.DataFrame, x: str, y: str, smooth: int) -> dict
 def draw_seeds(ax: Axes, data: pd.DataFrame, x: str, y: str, colour: str) -> None:
     """A thin line per seed, dashed where the run did not end `ok`."""
     for _, run in data.groupby("seed"):
-        dashed = "-" if run["status"].iloc[0] == "ok" else DASHES
+        dashed = "-" if run["status"].iloc[0] == OK else DASHES
         ax.plot(run[x], run[y], color=colour, alpha=0.4, linewidth=0.6, linestyle=dashed)

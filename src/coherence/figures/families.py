@@ -4,16 +4,17 @@ Legend: S seeds, I items (held-out prompts), clustered by their unit.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from coherence.core.statistics import bootstrap_mean
+from coherence.core.statistics import SHARE, bootstrap_mean
 from coherence.figures.arms import ALL, Bootstrap, complete_scores, families, matrix
+from coherence.figures.read import Ended, unusual
 from coherence.figures.style import arm_name, arm_order
 from coherence.figures.tables import Table
-from coherence.figures.words import seeds
+from coherence.figures.words import bootstrapped, seeds
 from coherence.streams import generator
 from coherence.tasks.rewards import FIELDS, STRICT
 
@@ -53,8 +54,8 @@ def _families(table: pd.DataFrame, bootstrap: Bootstrap) -> Iterator[dict[str, A
                 values_SI,
                 generator(0, "families", family, method),
                 cluster_I=units,
-                resamples=bootstrap.resamples,
-                level=bootstrap.level,
+                bounds=SHARE,
+                **bootstrap._asdict(),
             )
             told = {"estimate": found.estimate, "low": found.low, "high": found.high}
             yield {"method": method, "part": family, "field": False, "n": values_SI.shape[1], **told}
@@ -90,8 +91,9 @@ def tabulated(data: pd.DataFrame) -> Table:
     return Table(["", "prompts", *map(arm_name, names)], rows, ["l", *["r"] * (len(names) + 1)])
 
 
-def caption(data: pd.DataFrame, task: str, count: int, bootstrap: Bootstrap) -> str:
+def caption(data: pd.DataFrame, task: str, runs: Sequence[Ended], bootstrap: Bootstrap) -> str:
     """What the table shows, in numbers from the data."""
+    count = len({run.seed for run in runs})
     whole = data[(data["part"] == ALL) & ~data["field"]]
     best = whole.sort_values("estimate", ascending=False, kind="stable").iloc[0]
     share = "{estimate:.3f} [{low:.3f}, {high:.3f}]".format(**best)
@@ -99,5 +101,5 @@ def caption(data: pd.DataFrame, task: str, count: int, bootstrap: Bootstrap) -> 
     return f"""\
 **Right answers by kind of prompt.** Share of held-out prompts whose greedy completion is strictly right
 ({STRICT[task]}): baselines without a model, the SFT start, and the arms (means over {seeds(count)}). Highest over
-all: {arm_name(best["method"])}, {share}; all intervals ({bootstrap.level:.0%}, {bootstrap.resamples} bootstrap
-resamples of seeds and units) are in the data.{fields}"""
+all: {arm_name(best["method"])}, {share}. In the data: {bootstrapped(bootstrap._asdict(), count)}; those of
+baselines are of units.{fields} {unusual(runs, "Among the means, runs that did not end ok")}"""

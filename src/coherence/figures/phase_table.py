@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from coherence.core.phases import Phase
-from coherence.figures.read import Run
+from coherence.figures.read import Run, logged, spelled
 from coherence.figures.sft_phases import phases_of
 from coherence.figures.tables import Table
 from coherence.figures.words import mean, seeds, span
@@ -43,11 +43,9 @@ QUANTITIES = ("loss", "accuracy", "content_accuracy", "entropy", "entropy_share"
 def phase_rows(runs: Sequence[Run], token_class: str) -> pd.DataFrame:
     """One row per source, phase and seed: first and last step, and each quantity at both of them.
 
-    `study` rows are measured; `paper` rows are quoted and have no seed. ValueError without a run.
+    `study` rows are measured; `paper` rows are quoted and have no seed. ValueError without a step.
     """
-    if not runs:
-        raise ValueError("no SFT run: there is nothing to tabulate")
-    own = [_study_row(run, phase) for run in runs for phase in phases_of(run, token_class)]
+    own = [_study_row(run, phase) for run in logged(runs) for phase in phases_of(run, token_class)]
     return pd.DataFrame([*own, *map(_paper_row, PAPER_PHASES)]).astype({"seed": "Int64"})
 
 
@@ -105,11 +103,11 @@ def _cells(rows: pd.DataFrame, show: Callable[["pd.Series[Any]", int], str]) -> 
 
 def caption(rows: pd.DataFrame, runs: Sequence[Run], token_class: str) -> str:
     """What the table holds, with the peak of entropy here and in the paper."""
-    peaks = pd.Series([run.metrics["all/entropy_share"].max() for run in runs])
+    peaks = pd.Series([run.metrics["all/entropy_share"].max() for run in logged(runs)])
     log_vocab = ", ".join(sorted({f"{math.log(run.outcome['vocab_size']):.2f}" for run in runs}))
     highest = max(max(phase.entropy) for phase in PAPER_PHASES)
     claimed, other = (f"{highest / math.log(size):.2f}" for size in (PAPER_VOCABULARY, OTHER_VOCABULARY))
-    odd = "; ".join(f"Seed {run.seed} ended {run.status.replace('_', ' ')}." for run in runs if run.status != "ok")
+    odd = "; ".join(f"Seed {run.seed} ended {spelled(run.status)}." for run in runs if run.status != "ok")
     return f"""\
 **Phases of supervised fine-tuning.** Each phase's steps, and loss, accuracy, entropy H and Φ = 1 - H/ln V at its first
 → last step: mean over seeds, range over seeds (lowest to highest), and the paper's numbers. Phases by the rule in

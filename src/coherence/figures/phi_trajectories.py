@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from coherence.core.constants import DEFECT_THRESHOLD
 from coherence.figures.curves import draw_arms, draw_seeds, median_curve, settled
-from coherence.figures.read import Run, over_steps, unusual
+from coherence.figures.read import Run, over_steps, status_of, unusual
 from coherence.figures.style import (
     DOUBLE,
     START,
@@ -105,12 +105,16 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 
 
 def trajectories(tokens: pd.DataFrame, runs: Sequence[Run], most: int) -> pd.DataFrame:
-    """Both panels in one tidy table: `x` is a token position in panel `token`, a GRPO step in panel `step`."""
-    status = {(run.arm, run.seed): run.status for run in runs}
+    """Both panels in one tidy table: `x` is a token position in panel `token`, a GRPO step in panel `step`.
+
+    `runs` are those of SFT and GRPO that the tokens' checkpoints come from.
+    """
+    status = status_of(runs)
     along = token_phi(tokens, most)
     along["token"] = along["x"].map(dict(enumerate(example_tokens(tokens), start=1)))
-    along["status"] = [status.get(cell, "ok") for cell in zip(along["arm"], along["seed"], strict=True)]
-    steps = over_steps(runs, {"coherence/phi": "phi"}).rename(columns={"step": "x"}).dropna(subset=["phi"])
+    along["status"] = [status[cell] for cell in zip(along["arm"], along["seed"], strict=True)]
+    trained = [run for run in runs if run.arm != START]
+    steps = over_steps(trained, {"coherence/phi": "phi"}).rename(columns={"step": "x"}).dropna(subset=["phi"])
     data = pd.concat([along.assign(panel="token"), steps.assign(panel="step")], ignore_index=True)
     data["arm"] = pd.Categorical(data["arm"], arm_order(data["arm"]), ordered=True)
     return data.sort_values(["panel", "arm", "seed", "x"])[COLUMNS].astype({"arm": str}).reset_index(drop=True)

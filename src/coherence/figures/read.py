@@ -1,30 +1,55 @@
 """Read the artifacts that figures are drawn from: runs with their per-step metrics, and stored generations."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from coherence.figures.style import arm_name
+
+Cell = tuple[str, int]
+"""An arm's name and a seed."""
+OK = "ok"
+
 
 @dataclass(frozen=True)
-class Run:
-    """A training run as its folder tells it; an SFT run has the arm `sft`."""
+class Ended:
+    """How a training run ended, as its outcome.json tells it; an SFT run has the arm `sft`."""
 
     arm: str
     seed: int
-    outcome: dict[str, Any]
-    metrics: pd.DataFrame
+    outcome: Mapping[str, Any]
 
     @property
     def status(self) -> str:
-        """How it ended: `ok`, or in which way not."""
-        return str(self.outcome["status"])
+        """`ok`, or in which way not; a GRPO run whose start had not crystallized is not `ok` either."""
+        status = str(self.outcome["status"])
+        from_ok = self.outcome.get("started_from", OK) == OK
+        return status if from_ok else f"{status} from a start that had not crystallized"
+
+    @property
+    def told(self) -> str:
+        """Steps, gate, and completions without a score."""
+        gate, parts = self.outcome.get("gate_step"), [f"{self.outcome['steps']} steps"]
+        if "gate_step" in self.outcome:
+            parts.append(f"gate at {gate}" if gate else "gate never fired")
+        if self.outcome.get("unscored_completions"):
+            parts.append(f"{self.outcome['unscored_completions']} of {self.outcome['completions']} unscored")
+        return ", ".join(parts)
 
 
-def cell_of(folder: Path) -> tuple[str, int]:
+@dataclass(frozen=True)
+class Run(Ended):
+    """A training run with its logged steps, none if it ended before the first one."""
+
+    metrics: pd.DataFrame
+
+
+def cell_of(folder: Path) -> Cell:
     """(arm, seed) of a folder `.../{arm}/seed{seed}`; ValueError for another name."""
     seed = folder.name.removeprefix("seed")
     if not folder.name.startswith("seed") or not seed.isdigit():
@@ -32,23 +57,39 @@ def cell_of(folder: Path) -> tuple[str, int]:
     return folder.parent.name, int(seed)
 
 
+def read_outcome(folder: Path) -> Ended:
+    """How the run in `.../ARM/seedN` ended."""
+    return Ended(*cell_of(folder), json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
+
+
 def read_run(folder: Path) -> Run:
-    """Outcome and metrics of one run; ValueError where no step was logged."""
-    arm, seed = cell_of(folder)
-    outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    if not lines:
-        raise ValueError(f"{folder / 'metrics.jsonl'} has no line: there is nothing to draw")
-    return Run(arm, seed, outcome, pd.DataFrame([json.loads(line) for line in lines]))
+    """Outcome and metrics of the run in `.../ARM/seedN`; ValueError names the line that is not JSON."""
+    return Run(**vars(read_outcome(folder)), metrics=_metrics(folder / "metrics.jsonl"))
+
+
+def _metrics(path: Path) -> pd.DataFrame:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+    return pd.DataFrame(rows)
+
+
+def logged(runs: Sequence[Run]) -> list[Run]:
+    """The runs that logged a step; ValueError if none did."""
+    found = [run for run in runs if len(run.metrics)]
+    if not found:
+        raise ValueError(f"none of {len(runs)} runs logged a step: there is nothing to draw")
+    return found
 
 
 def over_steps(runs: Sequence[Run], columns: Mapping[str, str]) -> pd.DataFrame:
-    """One row per GRPO run and step, with these of its metrics under these names; ValueError without a run."""
-    if not runs:
-        raise ValueError("no GRPO run: there is nothing to draw")
+    """One row per GRPO run and step, with these of its metrics under these names; ValueError without a step."""
     tables = [
         run.metrics[["step", *columns]].rename(columns=columns).assign(arm=run.arm, seed=run.seed, status=run.status)
-        for run in runs
+        for run in logged(runs)
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -61,7 +102,23 @@ def read_generations(folders: Sequence[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def unusual(runs: Sequence[Run]) -> str:
+def status_of(runs: Iterable[Ended]) -> dict[Cell, str]:
+    """How each run ended."""
+    return {(run.arm, run.seed): run.status for run in runs}
+
+
+def tallies(status: Mapping[Cell, str]) -> dict[str, str]:
+    """How the runs of each arm ended: `3 ok`, or `2 ok, 1 over nan budget`."""
+    arms = {arm: Counter(ended for (own, _), ended in status.items() if own == arm) for arm, _ in status}
+    return {arm: ", ".join(f"{n} {spelled(ended)}" for ended, n in counts.items()) for arm, counts in arms.items()}
+
+
+def spelled(status: str) -> str:
+    """A status in words."""
+    return status.replace("_", " ")
+
+
+def unusual(runs: Iterable[Ended], how: str = "Dashed") -> str:
     """The runs that ended otherwise than `ok`, in words for a caption; empty where there are none."""
-    odd = [f"{run.arm} seed {run.seed} ({run.status.replace('_', ' ')})" for run in runs if run.status != "ok"]
-    return f"Dashed: {', '.join(odd)}." if odd else ""
+    odd = [f"{arm_name(run.arm)} seed {run.seed} ({spelled(run.status)})" for run in runs if run.status != OK]
+    return f"{how}: {', '.join(odd)}." if odd else ""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from coherence.core.phases import Phase, find_phases
 from coherence.figures.curves import draw_seeds, median_curve
-from coherence.figures.read import Run, unusual
+from coherence.figures.read import Run, logged, unusual
 from coherence.figures.style import (
     DOUBLE,
     INK,
@@ -67,11 +67,10 @@ def phases_of(run: Run, token_class: str) -> list[Phase]:
 def curves(runs: Sequence[Run], token_class: str) -> pd.DataFrame:
     """One row per run, step and token class: accuracy, entropy share H/ln V, the phase that the step lies in.
 
-    ValueError without a run.
+    ValueError without a step.
     """
-    if not runs:
-        raise ValueError("no SFT run: there is nothing to draw")
-    tables = [_curve(run, name, token_class) for run in runs for name in CLASSES if f"{name}/accuracy" in run.metrics]
+    own = [(run, name) for run in logged(runs) for name in CLASSES if f"{name}/accuracy" in run.metrics]
+    tables = [_curve(run, name, token_class) for run, name in own]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from coherence.figures.read import OK
 from coherence.figures.style import arm_looks, arm_name
 
 OFFSET = 0.18
@@ -30,8 +30,7 @@ def draw_pairs(ax: Axes, data: pd.DataFrame, arms: Iterable[str], column: str, f
 def _interval(ax: Axes, rows: pd.DataFrame, y: float, colour: str, marker: str, face: str) -> None:
     whole, seeds = rows[rows["seed"].isna()].iloc[0], rows[rows["seed"].notna()]
     ax.plot([whole["low"], whole["high"]], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt")
-    odd = seeds["status"] != "ok" if "status" in seeds else np.zeros(len(seeds), dtype=bool)
-    for value, is_odd in zip(seeds["estimate"], odd, strict=True):
+    for value, is_odd in zip(seeds["estimate"], seeds["status"] != OK, strict=True):
         ax.plot(value, y + 0.13, "x" if is_odd else ".", color=colour, markersize=3 if is_odd else 2, clip_on=False)
     ax.plot(whole["estimate"], y, marker=marker, color=colour, markerfacecolor=face, markersize=4, clip_on=False)
 

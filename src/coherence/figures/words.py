@@ -24,6 +24,14 @@ def seeds(count: int) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
+def bootstrapped(options: Mapping[str, Any], count: int) -> str:
+    """What the intervals of a figure are; `options` has their resamples and level, `count` is the number of seeds."""
+    how = f"{options['level']:.0%} percentile intervals from {options['resamples']} bootstrap resamples of"
+    return (
+        f"{how} seeds and units, widened by Student's t for {count} seeds" if count > 1 else f"{how} units (one seed)"
+    )
+
+
 def mix(weights: Mapping[str, float]) -> str:
     """A weighted sum: `0.2 format + 1 click`."""
     return " + ".join(f"{weight:g} {name.replace('_', ' ')}" for name, weight in weights.items())

@@ -1,6 +1,5 @@
 """Columns of text from a JSONL, CSV or parquet file, or from the train split of a hub data set."""
 
-import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from coherence.provenance.files import read_jsonl
 
 Records = Iterator[tuple[str, dict[Any, Any]]]
 """(place to name in an error, record)."""
@@ -53,17 +54,7 @@ def _records(source: str) -> Records:
 
 def _jsonl(path: Path) -> Records:
     with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            place = f"{path}, line {number}"
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{place}: not valid JSON ({error.msg})") from None
-            if not isinstance(record, dict):
-                raise ValueError(f"{place}: a JSON object is expected")
-            yield place, record
+        yield from read_jsonl(path, lines)
 
 
 def _table(path: Path) -> Records:

@@ -64,14 +64,14 @@ def read_json(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     return dict(value)
 
 
-def read_jsonl(path: Path, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The object in each line of a JSONL file that is not blank; ValueError names the file and the line."""
+def read_jsonl(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """File and line, and the object there, of each line that is not blank; ValueError names those that hold none."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             entry = parse_json(line, path, number)
             if not isinstance(entry, dict):
                 raise ValueError(f"{path}, line {number}: a JSON object is expected")
-            yield entry
+            yield f"{path}, line {number}", entry
 
 
 def parse_json(text: str | bytes, path: Path, line: int | None = None) -> Any:

@@ -10,18 +10,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-STORY = (
-    "sft_phases",
-    "phase_table",
-    "phi_trajectories",
-    "reward_components",
-    "arms",
-    "families",
-    "coherence_trap",
-    "alignment",
-    "constants",
-)
-"""The order in which they are told; a figure that is not named here comes after them."""
+from coherence.config.figures import NAMES
+
 PIXELS = 4 / 3
 """CSS pixels per point."""
 MARKS = MarkdownIt("zero").enable(["emphasis", "escape", "table"])
@@ -51,7 +41,7 @@ class Exhibit:
 
 def in_order(stems: Sequence[Path]) -> list[Path]:
     """The stems in the order of the story, others after them by name."""
-    return sorted(stems, key=lambda stem: (STORY.index(stem.name) if stem.name in STORY else len(STORY), stem.name))
+    return sorted(stems, key=lambda stem: (NAMES.index(stem.name) if stem.name in NAMES else len(NAMES), stem.name))
 
 
 def read_exhibit(stem: Path) -> Exhibit:

@@ -1,46 +1,14 @@
 """How each run of a study ended, and what was left out of it."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from coherence.figures.arms import MEANS
-from coherence.figures.read import cell_of
+from coherence.figures.read import OK, Ended
 from coherence.figures.style import arm_name, arm_order
-
-
-@dataclass(frozen=True)
-class Ended:
-    """One run as its outcome.json tells it."""
-
-    arm: str
-    seed: int
-    outcome: Mapping[str, Any]
-
-    @property
-    def status(self) -> str:
-        return str(self.outcome["status"])
-
-    @property
-    def told(self) -> str:
-        """Steps, gate, and completions without a score."""
-        gate, parts = self.outcome.get("gate_step"), [f"{self.outcome['steps']} steps"]
-        if "gate_step" in self.outcome:
-            parts.append(f"gate at {gate}" if gate else "gate never fired")
-        if self.outcome.get("unscored_completions"):
-            parts.append(f"{self.outcome['unscored_completions']} of {self.outcome['completions']} unscored")
-        return ", ".join(parts)
-
-
-def read_outcome(folder: Path) -> Ended:
-    """Outcome of the run in `.../ARM/seedN`."""
-    arm, seed = cell_of(folder)
-    return Ended(arm, seed, json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
 
 
 def by_arm(runs: Sequence[Ended]) -> dict[str, dict[int, Ended]]:
@@ -55,7 +23,7 @@ def left_out(runs: Sequence[Ended], rows: Mapping[str, Any], scores: pd.DataFram
 
     `rows` is the data set's report.json.
     """
-    odd = [f"{arm_name(run.arm)} seed {run.seed}: {run.status} ({run.told})" for run in runs if run.status != "ok"]
+    odd = [f"{arm_name(run.arm)} seed {run.seed}: {run.status} ({run.told})" for run in runs if run.status != OK]
     paid = [run.outcome for run in runs if "completions" in run.outcome]
     lost, made = (sum(outcome[name] for outcome in paid) for name in ("unscored_completions", "completions"))
     unscored = int((~np.isfinite(scores[list(MEANS)].to_numpy(dtype=float))).any(axis=1).sum())

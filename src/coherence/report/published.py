@@ -11,9 +11,10 @@ from PIL import Image
 from coherence.figures.alignment import ALIGNED, COMPAT, SHOWN
 from coherence.figures.arms import DIFFERENCE, DISTINCT, pick, pooled
 from coherence.figures.arms_words import distinct, interval
+from coherence.figures.read import tallies
 from coherence.figures.style import START, arm_name, arm_order
 from coherence.figures.tables import Table, to_markdown
-from coherence.figures.words import seeds, span
+from coherence.figures.words import bootstrapped, seeds, span
 
 
 def blocks(folder: Path, study: str) -> dict[str, str]:
@@ -43,20 +44,21 @@ def results(folder: Path, study: str) -> str:
     """One row per arm on the held-out split, greedy."""
     data, options = pd.read_parquet(folder / "arms.parquet"), told(folder, "arms")
     reference = str(options["reference"])
-    headers = ["arm", f"strict accuracy [{options['level']:.0%}]", f"minus {reference}", "Φ", "CARL"]
+    headers = ["arm", "runs", f"strict accuracy [{options['level']:.0%}]", f"minus {reference}", "Φ", "CARL"]
     headers.append("distinct answers")
-    rows = [_arm(data, arm, reference) for arm in arm_order(data["arm"])]
-    count = seeds(data["seed"].nunique())
-    note = f"Greedy completions of held-out prompts, {count}, intervals over seeds and units of prompts."
-    table = to_markdown(Table(headers, rows, ["l", *["r"] * (len(headers) - 1)]))
+    own = data[data["seed"].notna()]
+    ended = tallies(dict(zip(zip(own["arm"], own["seed"], strict=True), own["status"], strict=True)))
+    rows = [_arm(data, arm, ended[arm], reference) for arm in arm_order(data["arm"])]
+    note = f"Greedy completions of held-out prompts. {bootstrapped(options, own['seed'].nunique())}."
+    table = to_markdown(Table(headers, rows, ["l", "l", *["r"] * (len(headers) - 2)]))
     return f"{table}\n{note} Every number of this table: {remake(study, 'arms.md')}\n"
 
 
-def _arm(data: pd.DataFrame, arm: str, reference: str) -> list[str]:
+def _arm(data: pd.DataFrame, arm: str, ended: str, reference: str) -> list[str]:
     strict, phi, carl = (pooled(data, arm, name) for name in ("strict", "phi", "carl"))
     difference = "reference" if arm == reference else interval(pooled(data, arm, DIFFERENCE), "+.3f")
     means = [f"{values['estimate']:.3f}" for values in (phi, carl)]
-    return [arm_name(arm), interval(strict), difference, *means, distinct(data, arm)]
+    return [arm_name(arm), ended, interval(strict), difference, *means, distinct(data, arm)]
 
 
 def findings(folder: Path, study: str) -> str:
@@ -71,22 +73,22 @@ def findings(folder: Path, study: str) -> str:
     rows = [
         ["gate fires at SFT step", fired, "sft_phases.png"],
         ["highest entropy in SFT, share of ln V", peak, "sft_phases.png"],
-        ["CARL since the start, aligned and as published", moved, "alignment.md"],
+        ["CARL since the start, aligned and by the reference file", moved, "alignment.md"],
         ["statements on published constants", verdicts, "constants.md"],
     ]
     lines = [f"| {what} | {number} | {remake(study, file)} |" for what, number, file in rows]
     return "\n".join(["| what | found | made by |", "| --- | --- | --- |", *lines, ""])
 
 
-MOVED = {"strict": "+.2f", f"carl_{ALIGNED}": "+.3f", f"carl_{COMPAT}": "+.3f"}
+MOVED = ("strict", f"carl_{ALIGNED}", f"carl_{COMPAT}")
 
 
 def moves(folder: Path) -> dict[str, list[str]]:
-    """Change of accuracy, of aligned CARL and of CARL as published, from the SFT start to each other arm."""
+    """Change of accuracy, of aligned CARL and of CARL by the reference file, from the SFT start to each other arm."""
     means = pd.read_csv(folder / "alignment.csv").set_index("arm")
-    change = means[list(MOVED)] - means.loc[START, list(MOVED)]
+    change = (means[list(MOVED)] - means.loc[START, list(MOVED)]).round(2) + 0.0  # no -0.00
     arms = [arm for arm in arm_order(map(str, change.index)) if arm != START]
-    return {arm_name(arm): [f"{change[name][arm]:{form}}" for name, form in MOVED.items()] for arm in arms}
+    return {arm_name(arm): [f"{change[name][arm]:+.2f}" for name in MOVED] for arm in arms}
 
 
 # ------------------------------------------------------------------------------- docs/alignment.md
@@ -131,7 +133,7 @@ def _cases(alignment: pd.DataFrame) -> Iterator[str]:
 
 def _moves(folder: Path) -> Iterator[str]:
     for arm, (strict, carl, compat) in moves(folder).items():
-        yield f"From the start to `{arm}`: accuracy {strict}, CARL {carl} aligned and {compat} as published."
+        yield f"From the start to `{arm}`: accuracy {strict}, CARL {carl} aligned and {compat} by the reference file."
 
 
 def _collapsed(points: pd.DataFrame, arms: pd.DataFrame) -> Iterator[str]:
@@ -140,10 +142,10 @@ def _collapsed(points: pd.DataFrame, arms: pd.DataFrame) -> Iterator[str]:
     single = counts[counts["seed"].notna() & (counts["estimate"] == 1)]
     for arm, seed in zip(single["arm"], single["seed"], strict=True):
         rows = points[(points["arm"] == arm) & (points["seed"] == seed)]
-        aligned, compat = (f"{rows[name].mean():.2f} in {rows[name].nunique()} values" for name in SHOWN)
+        aligned, compat = (f"{rows[name].mean():.2f} ({rows[name].nunique()} different)" for name in SHOWN)
         yield (
             f"`{arm_name(arm)}` seed {seed} gives one answer to all {len(rows)} prompts. Its CARL: {aligned} aligned, "
-            f"{compat} as published."
+            f"{compat} by the reference file."
         )
     if single.empty:
         yield "No checkpoint gives one answer to all prompts."
@@ -152,14 +154,15 @@ def _collapsed(points: pd.DataFrame, arms: pd.DataFrame) -> Iterator[str]:
 def _judges(alignment: pd.DataFrame) -> Iterator[str]:
     """For which arms a score tells right from wrong better than chance: the interval of its AUROC is above 1/2."""
     rows = alignment[(alignment["panel"] == "separation") & alignment["seed"].isna()]
-    for convention, name in ((ALIGNED, "aligned"), (COMPAT, "published")):
+    for convention, name in ((ALIGNED, "aligned"), (COMPAT, "reference file's")):
         better = rows[(rows["convention"] == convention) & (rows["low"] > 0.5)]["arm"]
         yield f"The {name} score tells right from wrong, its AUROC's interval above one half, in: {_names(better)}."
 
 
 def _ties(points: pd.DataFrame) -> str:
     judged = points.groupby(["arm", "seed", COMPAT])["strict"].nunique()
-    return f"{int((judged > 1).sum())} published scores are given to a right and to a wrong answer of one checkpoint."
+    shared = int((judged > 1).sum())
+    return f"{shared} of the reference file's scores are given to a right and to a wrong answer of one checkpoint."
 
 
 def _names(arms: "pd.Series[str]") -> str:

@@ -140,11 +140,13 @@ def train(
     rows: Sequence[dict[str, Any]],
     folder: Path,
     seed: int,
+    started_from: str = "ok",
 ) -> dict[str, Any]:
     """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
 
     `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and
-    the run was stopped. ValueError for fewer rows than prompts per step: TRL would train nothing and say nothing.
+    the run was stopped; `started_from` is how the run that made `model` ended. ValueError for fewer rows than prompts
+    per step: TRL would train nothing and say nothing.
     """
     vocab_size = check_head(model, tokenizer)
     if len(rows) < config.prompts_per_step:
@@ -176,6 +178,7 @@ def train(
     pd.DataFrame(trainer.samples, columns=sample_columns(task)).to_parquet(folder / "samples.parquet", index=False)
     outcome = {
         "status": "over_nan_budget" if trainer.over_budget or trainer.diverged else "ok",
+        "started_from": started_from,
         "diverged": trainer.diverged,
         "steps": trainer.state.global_step,
         "unscored_completions": trainer.unscored,
