@@ -178,4 +178,4 @@ def test_conventions_and_consequences_are_sentences_of_the_data(data: Path, monk
     )
     assert "aligned score tells right from wrong, its AUROC's interval above one half, in: `SFT start`." in text
     assert "reference file's score tells right from wrong, its AUROC's interval above one half, in: no arm." in text
-    assert "- 2 published scores are given to a right and to a wrong answer" in text
+    assert "- 2 of the reference file's scores are given to a right and to a wrong answer" in text
