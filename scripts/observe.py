@@ -15,7 +15,7 @@ from coherence.console import run_cli
 from coherence.observing.findings import Finding, findings, stale
 from coherence.observing.logs import read_all, stamps
 from coherence.observing.run import Run, as_json, observe
-from coherence.observing.terminal import BLOCKS, Screen, full, one_line
+from coherence.observing.terminal import BLOCKS, Screen, full, one_line, printable
 
 PAUSE_S = 1.0
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"
@@ -77,7 +77,8 @@ def look(path: Path, run: str | None, vocab_size: int | None) -> list[tuple[Run,
     logs = read_all(path)
     chosen = [log for log in logs if run in (None, log.name)]
     if logs and not chosen:
-        raise ValueError(f"--run {run}: {path} has no such run, but {', '.join(log.name for log in logs)}")
+        names = printable(", ".join(log.name for log in logs))
+        raise ValueError(f"--run {run}: {path} has no such run, but {names}")
     seen = [observe(log, vocab_size) for log in chosen]
     return [(one, findings(one)) for one in seen]
 

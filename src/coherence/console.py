@@ -1,6 +1,7 @@
 """What a person sees while something runs, and how a mistake is told. Nothing here can change a result."""
 
 import os
+import signal
 import stat
 import sys
 import time
@@ -58,9 +59,23 @@ def one_line(error: Exception) -> str:
 
 def run_cli(main: Callable[..., Any]) -> None:
     """Run a tyro program. A user's mistake (ValueError, a file that cannot be read or written) is one line and exit
-    code 2; where stderr is a log file, that gets the whole story."""
+    code 2; where stderr is a log file, that gets the whole story. It ends quietly where the reader of stdout has gone
+    (`| head`)."""
+    try:
+        try:
+            _run(main)
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what the interpreter still flushes at its end
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _run(main: Callable[..., Any]) -> None:
     try:
         code = tyro.cli(main)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:
         line = f"error: {one_line(error)}"
         if logs_to_file():

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,20 @@ def test_a_half_written_character_is_no_binary_file(tmp_path: Path) -> None:
     assert list(read_one(path).rows) == [1]
 
 
-@pytest.mark.parametrize("line", ["{oops}", "[1, 2]", "7"])
+@pytest.mark.parametrize("line", ["{oops}", "[1, 2]", "7", '{"a": ' * 100_000, '{"step": ' + "9" * 5000 + "}"])
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"step": 1, "loss": 1}}\n{line}\n{{"step": 2, "loss": 1}}\n')
-    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: not"):
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: (not valid JSON|a JSON object)"):
         read_one(path)
+
+
+def test_numbers_beyond_a_float_are_infinite_and_no_steps(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        f'{{"step": 1, "loss": {"9" * 400}}}\n{{"step": {"9" * 400}, "loss": 1}}\n{{"step": 1e300, "x": 1}}\n'
+    )
+    assert read_one(path).rows == {1: {"loss": math.inf}}
 
 
 def test_null_is_no_number_and_an_absent_key_is_absent(tmp_path: Path) -> None:
@@ -76,6 +85,25 @@ def test_a_resumed_run_supersedes_what_it_repeats(tmp_path: Path) -> None:
     log = read_one(path)
     assert {step: row["loss"] for step, row in log.rows.items()} == {1: 0, 2: 4, 3: 5}
     assert log.restarts == [2]
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept", "restart"),
+    [([*range(10, 101, 10), 45, 55], [10, 20, 30, 40, 45, 55], 45), ([10, 20, 30, 20], [10, 20], 20)],
+)
+def test_a_resumed_run_drops_what_lies_ahead(tmp_path: Path, steps: list[int], kept: list[int], restart: int) -> None:
+    log = read_one(_steps(tmp_path / "a.jsonl", steps))
+    assert list(log.rows) == kept and log.restarts == [restart]
+
+
+def test_one_step_out_of_order_is_no_restart(tmp_path: Path) -> None:
+    log = read_one(_steps(tmp_path / "a.jsonl", [10, 20, 40, 30, 50]))
+    assert list(log.rows) == [10, 20, 30, 40, 50] and not log.restarts
+
+
+def _steps(path: Path, steps: list[int]) -> Path:
+    path.write_text("".join(f'{{"step": {step}, "loss": 1}}\n' for step in steps))
+    return path
 
 
 def test_rows_out_of_order_are_no_restart(tmp_path: Path) -> None:
@@ -108,6 +136,18 @@ def test_trackio_runs_with_the_trainers_own_steps(tmp_path: Path) -> None:
     assert set(stamps(path)) == {path}
 
 
+@pytest.mark.parametrize(
+    ("row", "said"), [("[1]", "run a, step 1: a JSON object"), ("{", "p.db, line 1: not valid JSON")]
+)
+def test_a_broken_row_of_trackio_names_the_file(tmp_path: Path, row: str, said: str) -> None:
+    path = write_trackio(tmp_path / "p.db", {"a": [{"loss": 1.0}, {"loss": 0.5}]}, {})
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE metrics SET metrics = ? WHERE step = 1", (row,))
+    database.close()
+    with pytest.raises(ValueError, match=said):
+        read_logs(path)
+
+
 def test_the_latest_checkpoint_tells_the_whole_run(tmp_path: Path) -> None:
     for step in (5, 20, 100):
         (tmp_path / f"checkpoint-{step}").mkdir()
@@ -120,6 +160,14 @@ def test_an_unfinished_run_of_ours_is_found_by_its_final_name(tmp_path: Path) ->
     assert find_files(tmp_path / "seed0") == [log]
     final = write_log(tmp_path / "seed0/metrics.jsonl", loss=[1])
     assert find_files(tmp_path / "seed0") == [final]
+
+
+def test_the_folder_that_one_stands_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(tmp_path / "study/.seed0.partial/metrics.jsonl", loss=[1])
+    (tmp_path / "study/seed0").mkdir()
+    for folder, name in (("study", ".seed0.partial"), ("study/seed0", "study/.seed0.partial")):
+        monkeypatch.chdir(tmp_path / folder)
+        assert read_all(Path())[0].name.endswith(name.split("/")[-1])
 
 
 def test_a_broken_run_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def _beside(folder: Path, name: str, told: object) -> None:
 
 TOKENIZER = {
     "model": {"vocab": {"a": 0, "b": 1, "c": 2}},
-    "added_tokens": [{"id": 2, "content": "c"}, {"content": "d"}],
+    "added_tokens": [{"id": 2, "content": "c"}, {"id": 3, "content": "d"}],
 }
 UNIGRAM = {"model": {"vocab": [["a", -1.0], ["b", -2.0]]}, "added_tokens": []}
 
@@ -103,6 +103,12 @@ UNIGRAM = {"model": {"vocab": [["a", -1.0], ["b", -2.0]]}, "added_tokens": []}
         ("tokenizer.json", TOKENIZER, 4),
         ("tokenizer.json", UNIGRAM, 2),
         ("config.json", {"hidden_size": 8}, None),
+        ("config.json", ["vocab_size"], None),
+        ("config.json", {"vocab_size": "many", "text_config": "here"}, None),
+        ("config.json", {"text_config": "here"}, None),
+        ("tokenizer.json", {"model": "gpt2", "added_tokens": ["a", {"id": 6}]}, 7),
+        ("tokenizer.json", {"model": "gpt2", "added_tokens": 3}, None),
+        ("tokenizer.json", {"model": {"vocab": 3}, "added_tokens": None}, None),
     ],
 )
 def test_vocabulary_beside_the_log(tmp_path: Path, name: str, told: object, size: int | None) -> None:
@@ -125,6 +131,19 @@ def test_vocabulary_from_logged_phi_and_from_the_tracker(tmp_path: Path) -> None
     tracked = read_one(write_trackio(tmp_path / "p.db", {"a": [{"entropy": 1.0}]}, {"vocab_size": 32000}))
     vocab = observe(tracked).vocab
     assert vocab is not None and vocab.size == 32000
+    listed = read_one(write_trackio(tmp_path / "q.db", {"a": [{"entropy": 1.0}]}, ["a", "list"]))
+    assert observe(listed).vocab is None
+
+
+@pytest.mark.parametrize(("entropy", "phi"), [(30.1, 0.0), (1.0, 1.0), (1.0, 1.1)])
+def test_no_vocabulary_from_a_phi_that_does_not_fit(tmp_path: Path, entropy: float, phi: float) -> None:
+    assert watch(tmp_path, all__entropy=[entropy], all__phi=[phi]).vocab is None
+
+
+@pytest.mark.parametrize(("climb", "found"), [(0.049, False), (0.051, True)])
+def test_phases_from_the_least_climb_on(tmp_path: Path, climb: float, found: bool) -> None:
+    accuracy = [0.0] * 10 + list(np.linspace(0, climb, 30))
+    assert bool(watch(tmp_path, 400, accuracy=accuracy, entropy=ENTROPY).phases) == found
 
 
 def test_json_is_strict_json(tmp_path: Path) -> None:

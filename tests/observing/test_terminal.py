@@ -50,6 +50,16 @@ def test_colour_only_where_there_is_colour(tmp_path: Path) -> None:
     assert [re.sub(r"\x1b\[\d*m", "", line) for line in coloured] == plain
 
 
+@pytest.mark.parametrize("colour", [False, True])
+def test_control_characters_of_a_log_do_not_reach_the_screen(tmp_path: Path, colour: bool) -> None:
+    run = watch(tmp_path / "a\x1b[2Jb\x07", **{"lo\x1b]0;ss\x9b\x1b[31m": [1.0, 1.0]})
+    screen = Screen(100, colour, blocks=True)
+    wrong = findings(run)
+    lines = [*full(run, wrong, screen), *screen.spell([one_line(run, wrong, screen)])]
+    text = re.sub(r"\x1b\[(0|2|31|32)m", "", "".join(lines)) if colour else "".join(lines)
+    assert text.isprintable() and "lo]0;ss" in text and "a[2Jb" in text
+
+
 def test_the_gate_in_words(tmp_path: Path) -> None:
     assert "2 of 5 so far" in gate_text(watch(tmp_path / "a", accuracy=[0.1, 0.1, 0.1, 0.1, 1.0, 0.5, 1.0]))
     assert "fired at step 4" in gate_text(watch(tmp_path / "b", accuracy=[0.5, 1, 1, 1]))

@@ -42,7 +42,7 @@ def noisy(start: float, end: float, steps: int = 60, noise: float = 0.02) -> lis
     return list(np.maximum(np.linspace(start, end, steps) + wobble, 0.0))
 
 
-def write_trackio(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], config: Mapping[str, Any]) -> Path:
+def write_trackio(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], config: object) -> Path:
     """A database with the tables of trackio 0.43 that hold runs; each row is logged at trackio's next own step."""
     with sqlite3.connect(path) as database:
         database.execute(

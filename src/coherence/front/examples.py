@@ -35,7 +35,8 @@ def _text(record: dict[Any, Any], column: str, place: str) -> str:
         has = ", ".join(map(str, record)) or "none"
         raise ValueError(f"{place}: no column '{column}' (has: {has}): name yours with the --...-column options")
     value = record[column]
-    number = isinstance(value, int | float) and math.isfinite(value)
+    number = isinstance(value, int) and not isinstance(value, bool)
+    number = number or (isinstance(value, float) and math.isfinite(value))
     if not (number or (isinstance(value, str) and value)):
         raise ValueError(f"{place}: column '{column}' must be text that is not empty, or a number")
     return str(value)

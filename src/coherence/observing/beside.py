@@ -1,12 +1,12 @@
 """What lies beside a log: how the run ended, its gate, and the size V of its vocabulary."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coherence.core.gate import WindowedGate
 from coherence.observing.logs import Log
+from coherence.provenance.files import parse_json
 
 
 class Vocabulary(NamedTuple):
@@ -18,12 +18,10 @@ class Vocabulary(NamedTuple):
 
 def read_object(path: Path | None) -> dict[str, Any]:
     """A JSON object from a file; empty where there is none. ValueError names a file that is not JSON."""
-    if path is None or not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error})") from None
+    return _object(parse_json(path.read_bytes(), path)) if path and path.is_file() else {}
+
+
+def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -38,9 +36,8 @@ class Gate(NamedTuple):
 def gate_of(log: Log) -> Gate:
     """The gate of the study that the run belongs to, else the default one."""
     studies = (folder / "study.json" for folder in log.path.resolve().parents)
-    sft = read_object(next(filter(Path.is_file, studies), None)).get("sft")
-    settings = sft.get("gate") if isinstance(sft, dict) else None
-    if not isinstance(settings, dict) or set(settings) != {"split", "token_class", "threshold", "window", "count"}:
+    settings = _object(_object(read_object(next(filter(Path.is_file, studies), None)).get("sft")).get("gate"))
+    if set(settings) != {"split", "token_class", "threshold", "window", "count"}:
         return Gate(WindowedGate(), "sft", "content")
     gate = WindowedGate(settings["threshold"], settings["window"], settings["count"])
     return Gate(gate, settings["split"], settings["token_class"])
@@ -62,7 +59,7 @@ def vocabulary(log: Log, given: int | None) -> Vocabulary | None:
         (read_object(own / "outcome.json").get("vocab_size"), "outcome.json"),
         (_from_phi(log), "its logged Phi"),
         *((_size(read_object(path)), f"{folder.name}/{path.name}") for folder, path in places),
-        (_size(log.config), "the tracker's config"),
+        (_size(_object(log.config)), "the tracker's config"),
     ]
     return next((Vocabulary(size, source) for size, source in sizes if isinstance(size, int) and size >= 2), None)
 
@@ -77,9 +74,10 @@ def _from_phi(log: Log) -> int | None:
     return None
 
 
-def _size(told: Any) -> int | None:
-    """V by a model's config (of its text part, if it has parts), or the number of a tokenizer's tokens."""
-    size: int | None = told.get("vocab_size") or (told.get("text_config") or {}).get("vocab_size")
-    vocab = (told.get("model") or {}).get("vocab") or () if "added_tokens" in told else ()
-    tokens = {entry if isinstance(entry, str) else entry[0] for entry in vocab}
-    return size or len(tokens | {token["content"] for token in told.get("added_tokens") or ()}) or None
+def _size(told: dict[str, Any]) -> Any:
+    """V by a model's config (of its text part, if it has parts), or one more than a tokenizer's highest id."""
+    vocab, added = _object(told.get("model")).get("vocab"), told.get("added_tokens")
+    ids = [*(vocab.values() if isinstance(vocab, dict) else range(len(vocab)) if isinstance(vocab, list) else ())]
+    ids += [_object(token).get("id") for token in added] if isinstance(added, list) else []
+    told_size = told.get("vocab_size") or _object(told.get("text_config")).get("vocab_size")
+    return told_size or max((token for token in ids if isinstance(token, int)), default=-1) + 1

@@ -1,7 +1,8 @@
 """What looks wrong in a run: plain sentences, each with the numbers that it rests on.
 
-A curve's start and end are its first and last tenth (3 to 20 values). Its mean has moved where the two differ by more
-than Z standard errors: a curve that merely wobbles is not accused.
+A curve is judged by the means of its tenths, from LEAST values on. Two of them differ where they are more than Z
+standard errors apart, by an error that holds for noise that lasts (see `_tenths`): a curve that merely wobbles is not
+accused.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +13,13 @@ import numpy.typing as npt
 
 from coherence.observing.run import Curve, Run
 
-Array = npt.NDArray[np.float64]
-
 Z = 3.0
+LEAST = 20
 MOST = 0.5  # of all groups or completions
 COLLAPSED = 0.5  # of the start
-FALLEN = 0.8  # of the best
+FALLEN = 0.2  # of the best, lost
 BELOW_GATE = 0.01
+SHOWN = 3  # of many steps
 NO_ENTROPY = 1e-6  # nats
 ROUNDING = 1e-3  # nats
 STALE_S = 180.0
@@ -32,26 +33,30 @@ class Finding(NamedTuple):
     evidence: str
 
 
-class Ends(NamedTuple):
-    """The values at the start and at the end of a curve."""
+class Tenths(NamedTuple):
+    """Mean and first step of each tenth of a curve; the standard error of the difference of two means."""
 
-    start: Array
-    end: Array
+    mean: npt.NDArray[np.float64]
+    first_step: Sequence[int]
+    error: float
+
+    def differ(self, before: float, after: float) -> bool:
+        """Whether two means differ by more than noise."""
+        return abs(after - before) > max(Z * self.error, 1e-9)
 
     @property
     def moved(self) -> int:
-        """1 if the mean has risen, -1 if it has fallen, 0 if it has not moved by more than its noise."""
-        error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in self))
-        difference = self.end.mean() - self.start.mean()
-        return int(np.sign(difference)) if abs(difference) > max(Z * error, 1e-9) else 0
+        """1 if the curve has risen from its first tenth to its last, -1 if it has fallen, else 0."""
+        start, *_, end = self.mean
+        return int(np.sign(end - start)) if self.differ(start, end) else 0
 
     @property
     def collapsed(self) -> bool:
         """Fallen, and below COLLAPSED of what it was."""
-        return self.moved < 0 and bool(self.end.mean() < COLLAPSED * self.start.mean())
+        return self.moved < 0 and bool(self.mean[-1] < COLLAPSED * self.mean[0])
 
     def __str__(self) -> str:
-        return f"{self.start.mean():.3g} at first, {self.end.mean():.3g} now (means of {len(self.end)} values)"
+        return f"{self.mean[0]:.3g} at first, {self.mean[-1]:.3g} now (means of a tenth)"
 
 
 def findings(run: Run) -> list[Finding]:
@@ -106,16 +111,16 @@ def _entropy_bounds(run: Run) -> Iterator[Finding]:
 
 def _trap(run: Run) -> Iterator[Finding]:
     """Phi up, distinct outputs down, and no better at the task."""
-    phi, distinct, accuracy = (_ends(run, name) for name in ("Phi", "distinct outputs", "accuracy"))
+    phi, distinct, accuracy = (_tenths(run, name) for name in ("Phi", "distinct outputs", "accuracy"))
     if phi and distinct and phi.moved > 0 and distinct.collapsed and not (accuracy and accuracy.moved > 0):
         task = ", and the task gains nothing" if accuracy else ""
         sentence = f"Coherence trap: Phi rises while the outputs become alike{task}."
         told = {"Phi": phi, "distinct outputs": distinct} | ({"accuracy": accuracy} if accuracy else {})
-        yield Finding("coherence_trap", sentence, "; ".join(f"{name} {ends}" for name, ends in told.items()))
+        yield Finding("coherence_trap", sentence, "; ".join(f"{name} {tenths}" for name, tenths in told.items()))
 
 
 def _entropy_collapse(run: Run) -> Iterator[Finding]:
-    entropy, reward = _ends(run, "entropy"), _ends(run, "reward")
+    entropy, reward = _tenths(run, "entropy"), _tenths(run, "reward")
     if entropy and reward and entropy.collapsed and reward.moved == 0:
         sentence = "Entropy collapses while the reward does not move."
         yield Finding("entropy_collapse", sentence, f"entropy {entropy}; reward {reward}")
@@ -129,7 +134,8 @@ def _mostly(run: Run) -> Iterator[Finding]:
         "clipped completions": "Most completions run into the length limit: they are cut off before they end.",
     }
     for name, sentence in sentences.items():
-        if (curve := run.curves.get(name)) and (now := curve.value[-_window(curve) :]).mean() > MOST:
+        curve = run.curves.get(name)
+        if curve and (now := curve.value[-max(3, len(curve.value) // 10) :]).mean() > MOST:
             told = f"{now.mean():.0%} over the last {len(now)} values of {curve.key}"
             yield Finding(name.replace(" ", "_").replace("-", "_"), sentence, told)
 
@@ -145,35 +151,41 @@ def _left_gate(run: Run) -> Iterator[Finding]:
 
 
 def _falls(run: Run) -> Iterator[Finding]:
-    """Reward or accuracy well below the best window of them."""
+    """Reward or accuracy that has been well below its best tenth for two tenths: a dip is no fall."""
     for name in ("reward", "accuracy"):
-        curve = run.curves.get(name)
-        if curve is None or len(curve.value) < 2 * (size := _window(curve)):
+        if (tenths := _tenths(run, name)) is None:
             continue
-        firsts = range(0, len(curve.value) - 2 * size + 1, size)
-        best = max(firsts, key=lambda first: float(curve.value[first : first + size].mean()))
-        ends = Ends(curve.value[best : best + size], curve.value[-size:])
-        if ends.moved < 0 and ends.end.mean() < FALLEN * ends.start.mean():
-            told = f"{curve.key} {ends.start.mean():.3g} from step {curve.step[best]}, {ends.end.mean():.3g} now"
-            yield Finding(f"{name}_falls", f"{name.capitalize()} is well below its best.", told)
+        best = int(tenths.mean[:-2].argmax())
+        start, now = float(tenths.mean[best]), float(tenths.mean[-2:].max())
+        if start - now > FALLEN * abs(start) and tenths.differ(start, now):
+            told = f"{run.curves[name].key} {start:.3g} from step {tenths.first_step[best]}, {now:.3g} or less"
+            sentence = f"{name.capitalize()} is well below its best."
+            yield Finding(f"{name}_falls", sentence, f"{told} from step {tenths.first_step[-2]}")
 
 
 def _restarted(run: Run) -> Iterator[Finding]:
-    if run.log.restarts:
+    if steps := run.log.restarts:
         sentence = "The log goes back: a run was resumed, or two runs share the file. What came later counts."
-        yield Finding("restarted", sentence, f"back to step {', '.join(map(str, run.log.restarts))}")
+        more = f" and {len(steps) - SHOWN} times more" if len(steps) > SHOWN else ""
+        yield Finding("restarted", sentence, f"back to step {', '.join(map(str, steps[:SHOWN]))}{more}")
 
 
-def _window(curve: Curve) -> int:
-    return min(20, max(3, len(curve.value) // 10))
+def _tenths(run: Run, name: str) -> Tenths | None:
+    """None for a curve that is missing or has fewer than LEAST values.
 
-
-def _ends(run: Run, name: str) -> Ends | None:
-    """None for a curve that is missing, or too short to have a start and an end."""
+    The error is the larger of two: by the spread within the tenths, which holds for independent values, and by how far
+    a tenth's mean lies from the middle of its neighbours, which counts noise that lasts and leaves out a trend. The
+    median (1.4826 makes it a standard deviation) leaves out a jump; a - 2b + c of independent means has variance 6.
+    """
     curve = run.curves.get(name)
-    if curve is None or len(curve.value) < 2 * (size := _window(curve)):
+    if curve is None or len(curve.value) < LEAST:
         return None
-    return Ends(curve.value[:size], curve.value[-size:])
+    parts = np.array_split(curve.value, 10)
+    mean = np.array([part.mean() for part in parts])
+    within = np.sqrt(np.mean([part.var(ddof=1) / len(part) for part in parts]))
+    between = 1.4826 * np.median(np.abs(np.diff(mean, 2))) / np.sqrt(6)
+    steps = [int(part[0]) for part in np.array_split(curve.step, 10)]
+    return Tenths(mean, steps, float(np.sqrt(2) * max(within, between)))
 
 
 def _at(curve: Curve, index: int) -> str:

@@ -6,21 +6,24 @@ Held-out and summary entries are left out: nothing that was not logged in traini
 import codecs
 import csv
 import io
-import json
 import math
 import re
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from coherence.provenance.files import parse_json, read_jsonl
 
 Row = dict[str, float]
 STEP_KEYS = ("global_step", "step", "_step", "trainer/global_step")
 CLOCKS = ("epoch", *STEP_KEYS)
 NOT_TRAINING = ("eval", "test", "val", "validation", "profiling")
+MOST_STEPS = 2.0**53
 SUMMARY = "train_runtime"
 """Of transformers' closing entry, whose other values are means over the whole run."""
 FILE_NAMES = ("metrics.jsonl", "trainer_state.json", "metrics.csv")
@@ -38,7 +41,7 @@ class Log:
     name: str
     rows: dict[int, Row]
     restarts: Sequence[int] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Any = None
     finished: bool = False
     broken: str = ""
 
@@ -65,7 +68,8 @@ def find_files(path: Path) -> list[Path]:
     """The file itself, the log of a run's folder (or of its unfinished twin), or every log under a folder."""
     if path.is_file():
         return [path]
-    own = _log_of(path) or _log_of(path.with_name(f".{path.name}.partial"))
+    final = path.resolve()  # `.` has no name
+    own = _log_of(path) or _log_of(final.parent / f".{final.name}.partial")
     if own:
         return [own]
     if not path.exists():
@@ -106,7 +110,7 @@ def read_logs(path: Path) -> list[Log]:
     if path.name == "trainer_state.json" or '"log_history"' in text:
         entries: Iterable[Mapping[str, Any]] = _trainer_state(path, text)
     elif path.suffix in (".json", ".jsonl") or text.lstrip().startswith("{"):
-        entries = list(_jsonl(path, text))
+        entries = _jsonl(path, text)
     else:
         entries = list(_csv(path, text))
     folder = path.resolve().parent
@@ -114,30 +118,20 @@ def read_logs(path: Path) -> list[Log]:
 
 
 def _trainer_state(path: Path, text: str) -> list[dict[str, Any]]:
-    try:
-        state = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from None
+    state = parse_json(text, path)
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
         raise ValueError(f"{path} has no list log_history: it is no trainer_state.json of transformers")
     return history
 
 
-def _jsonl(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    lines = text.split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines) and line.startswith("{"):
-                return  # it has no end yet: the run is writing it
-            raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-        if not isinstance(entry, dict):
-            raise ValueError(f"{path}, line {number}: not an object of keys and values")
-        yield entry
+def _jsonl(path: Path, text: str) -> list[dict[str, Any]]:
+    *lines, last = text.split("\n")
+    try:
+        parse_json(last, path)
+    except ValueError:
+        last = "" if last.startswith("{") else last  # it has no end yet: the run is writing it
+    return [entry for _, entry in read_jsonl(path, [*lines, last])]
 
 
 def _csv(path: Path, text: str) -> Iterator[dict[str, Any]]:
@@ -169,32 +163,41 @@ def _trackio(path: Path) -> list[Log]:
         raise ValueError(f"{path} cannot be read as a trackio database: {error}") from None
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for key, name, step, metrics in rows:
-        runs.setdefault((key, name), []).append({"step": step, **json.loads(metrics)})
-    return [
-        _log(path, name, entries, json.loads(dict(configs).get(key, "{}"))) for (key, name), entries in runs.items()
-    ]
+        entry = parse_json(metrics, path)
+        if not isinstance(entry, dict):
+            raise ValueError(f"{path}: run {name}, step {step}: a JSON object is expected")
+        runs.setdefault((key, name), []).append({"step": step} | entry)
+    told = dict(configs)
+    return [_log(path, name, runs[key, name], parse_json(told.get(key, "{}"), path)) for key, name in runs]
 
 
-def _log(path: Path, name: str, entries: Iterable[Mapping[str, Any]], config: Mapping[str, Any] | None = None) -> Log:
-    """Rows by step; a step logged again after a restart supersedes what had been logged from there on."""
+def _log(path: Path, name: str, entries: Iterable[Mapping[str, Any]], config: Any = None) -> Log:
+    """Rows by step. An entry that goes back to a logged step, or over more than one, restarts the run there and drops
+    the rows from there on; one that goes back over a single step is out of order."""
     rows: dict[int, Row] = {}
-    restarts, last, stepless, finished = [], -1, False, False
+    steps: list[int] = []  # of the rows, sorted
+    restarts, last, stepless, finished = [], -math.inf, False, False
     for entry in entries:
         finished = finished or any(_name(key) == SUMMARY for key in entry)
         values = _training_values(entry)
-        step = next((values[key] for key in STEP_KEYS if math.isfinite(values.get(key, math.nan))), None)
+        step = next((int(values[key]) for key in STEP_KEYS if abs(values.get(key, math.nan)) < MOST_STEPS), None)
         metrics = {key: value for key, value in values.items() if key not in CLOCKS}
         if not metrics or step is None:
             stepless = stepless or bool(metrics)
             continue
-        if int(step) < last and int(step) in rows:
-            restarts.append(int(step))
-            rows = {old: row for old, row in rows.items() if old < step}
-        last = int(step)
-        rows.setdefault(last, {}).update(metrics)
+        at = bisect_left(steps, step)
+        if step < last and steps[at] < last:
+            restarts.append(step)
+            for old in steps[at:]:
+                del rows[old]
+            del steps[at:]
+        if step not in rows:
+            steps.insert(at, step)
+        last = step
+        rows.setdefault(step, {}).update(metrics)
     if stepless and not rows:
         raise ValueError(f"{path}: no entry has a step: log it as `step` or `global_step`")
-    return Log(path, name, dict(sorted(rows.items())), restarts, config or {}, finished)
+    return Log(path, name, {step: rows[step] for step in steps}, restarts, config, finished)
 
 
 def _training_values(entry: Mapping[str, Any]) -> Row:
@@ -219,6 +222,6 @@ def _number(value: Any) -> float | None:
     if not isinstance(value, int | float | str):
         return None
     try:
-        return float(value)
+        return float(str(value))  # float alone overflows for an integer of 400 digits
     except ValueError:
         return None

@@ -14,7 +14,7 @@ from coherence.figures.sft_phases import Band, draw_bands, step_axis
 from coherence.figures.style import ARM_COLOURS, INK, MUTED, label_ends, new_figure, paper_style, running_median, spread
 from coherence.observing.findings import Finding
 from coherence.observing.run import SHARES, Run
-from coherence.observing.terminal import gate_text, short
+from coherence.observing.terminal import gate_text, printable, short
 
 WIDTH, PANEL = 4.6, 1.25  # in; readable on a phone's screen too
 LETTER = 0.0125  # a letter of a phase's name, as a share of the panel's width
@@ -42,7 +42,9 @@ def write(run: Run, wrong: Sequence[Finding], out: Path) -> None:
             out.write_text(page(run, wrong), encoding="utf-8")
         else:
             date = {"Date": None} if out.suffix == ".svg" else {}
-            draw(run).savefig(out, metadata={"Title": run.log.name, "Description": run.headline, **date})
+            draw(run).savefig(
+                out, metadata={"Title": printable(run.log.name), "Description": printable(run.headline), **date}
+            )
 
 
 def draw(run: Run) -> Figure:

@@ -105,7 +105,8 @@ def _status(log: Log) -> str | None:
     """How the run ended, `finished` where nothing tells more; None while nothing tells that it did."""
     folder = log.path.parent
     finished = log.finished or (folder / "manifest.json").is_file()
-    return read_object(folder / "outcome.json").get("status", "finished" if finished else None)
+    status = read_object(folder / "outcome.json").get("status", "finished" if finished else None)
+    return None if status is None else str(status)
 
 
 def _curve(log: Log, keys: Sequence[str]) -> Curve | None:

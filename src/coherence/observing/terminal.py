@@ -1,6 +1,7 @@
 """A run as lines for a terminal: one sparkline per curve, the gate, the phases so far, what looks wrong."""
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from coherence.observing.run import SHARES, Curve, Run
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 SPELLED = str.maketrans({**dict(zip(BLOCKS, ASCII, strict=True)), "→": "->"})
 CODES = {"faint": "2", "red": "31", "green": "32"}
+OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(CODES.values())})m)")
 LEFT, LEAST = 40, 10
 """Columns left of a sparkline, and its least width."""
 
@@ -30,13 +32,22 @@ class Screen:
         return f"\x1b[{CODES[look]}m{text}\x1b[0m" if self.colour else text
 
     def spell(self, lines: Sequence[str]) -> list[str]:
-        """The lines in characters that the terminal has."""
-        plain = [line if self.blocks else line.translate(SPELLED) for line in lines]
-        return [line if self.blocks else line.encode("ascii", "replace").decode() for line in plain]
+        """The lines in characters that the terminal has; of control characters, which a log may hold, only colours."""
+        if not self.blocks:
+            lines = [line.translate(SPELLED).encode("ascii", "replace").decode() for line in lines]
+        return ["".join(map(self._safe, OURS.split(line))) for line in lines]
+
+    def _safe(self, part: str) -> str:
+        return part if self.colour and OURS.fullmatch(part) else printable(part)
 
     def wrap(self, text: str, indent: str = "  ") -> list[str]:
         """The text broken to the terminal's width, its later lines indented."""
         return textwrap.wrap(text, max(self.width, 30), subsequent_indent=indent, break_on_hyphens=False)
+
+
+def printable(text: str) -> str:
+    """The text without the characters that a terminal obeys instead of showing them."""
+    return "".join(filter(str.isprintable, text))
 
 
 def full(run: Run, wrong: Sequence[Finding], screen: Screen) -> list[str]:
