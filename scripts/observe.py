@@ -58,7 +58,7 @@ def main(
         return
     seen = look(path, run, vocab_size)
     if not any(one.log.rows or one.log.broken for one, _ in seen):
-        raise ValueError(f"{path}: nothing has been logged yet; --live waits for it")
+        raise ValueError(f"{path}: no entry has been logged (an empty file, or a first line half written?)")
     if out:
         from coherence.observing.page import write
 

@@ -143,3 +143,9 @@ def test_only_a_run_that_has_not_ended_grows_stale(tmp_path: Path) -> None:
     assert not [*stale(run, STALE_S / 2)]
     (tmp_path / "manifest.json").write_text("{}")
     assert not [*stale(watch(tmp_path, entropy=[1.0, 1.0]), 2 * STALE_S)]
+
+
+def test_accuracy_in_percent_is_named_and_fires_no_gate(tmp_path: Path) -> None:
+    run = watch(tmp_path, accuracy=[10, 30, 50, 55, 55, 56])
+    assert [finding.name for finding in findings(run)] == ["accuracy_above_1"]
+    assert run.gate is not None and not run.gate.fired

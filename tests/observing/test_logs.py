@@ -176,3 +176,10 @@ def test_a_broken_run_does_not_hide_the_others(tmp_path: Path) -> None:
     bad, good = read_all(tmp_path / "study")
     assert (bad.name, good.name) == ("bad", "good")
     assert "line 1" in bad.broken and not good.broken and len(good.rows) == 2
+
+
+@pytest.mark.parametrize("text", ["Step,Loss\n1,2.5\n", "step;loss\n1;2.5\n", "step\tloss\n1\t2.5\n"])
+def test_a_table_may_be_spelled_as_other_programs_spell_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log.csv").write_text(text)
+    (log,) = read_all(tmp_path / "log.csv")
+    assert log.rows == {1: {"loss": 2.5}}

@@ -64,7 +64,7 @@ def test_no_torch_and_no_figures_without_need() -> None:
 
 BAD = {
     "missing.jsonl": (None, "does not exist"),
-    "empty.jsonl": (b"", "nothing has been logged yet"),
+    "empty.jsonl": (b"", "no entry has been logged"),
     "binary.log": (b"\x00\xff\x01" * 50, "binary file"),
     "broken.jsonl": (b'{"step": 1, "loss": 1}\n{"step": 2,\n{"step": 3, "loss": 1}\n', "broken.jsonl, line 2"),
     "stepless.csv": (b"loss,epoch\n1,2\n", "no step column"),
@@ -77,7 +77,7 @@ BAD = {
 
 
 def test_a_trackio_database_without_a_run_has_nothing_yet(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing has been logged yet"):
+    with pytest.raises(ValueError, match="no entry has been logged"):
         main(write_trackio(tmp_path / "p.db", {}, {}))
 
 

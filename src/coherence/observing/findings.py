@@ -62,7 +62,7 @@ class Tenths(NamedTuple):
 def findings(run: Run) -> list[Finding]:
     """Everything that looks wrong, the worst first."""
     rules: Sequence[Callable[[Run], Iterator[Finding]]] = (
-        *(_ended, _not_finite, _nothing_known, _entropy_bounds, _trap, _entropy_collapse),
+        *(_ended, _not_finite, _nothing_known, _percent, _entropy_bounds, _trap, _entropy_collapse),
         *(_mostly, _left_gate, _falls, _restarted),
     )
     return [finding for rule in rules for finding in rule(run)]
@@ -94,6 +94,13 @@ def _nothing_known(run: Run) -> Iterator[Finding]:
     if run.log.rows and not set(run.curves) - {"loss"}:
         keys = ", ".join(sorted({key for row in run.log.rows.values() for key in row})[:12])
         yield Finding("nothing_known", "The log has neither accuracy nor entropy nor reward.", f"it has {keys}")
+
+
+def _percent(run: Run) -> Iterator[Finding]:
+    accuracy = run.curves.get("accuracy")
+    if accuracy and accuracy.value.max() > 1:
+        sentence = "Accuracy is above 1: in percent? Gate and phases want shares, 0 to 1."
+        yield Finding("accuracy_above_1", sentence, _at(accuracy, int(accuracy.value.argmax())))
 
 
 def _entropy_bounds(run: Run) -> Iterator[Finding]:

@@ -135,8 +135,9 @@ def _jsonl(path: Path, text: str) -> list[dict[str, Any]]:
 
 
 def _csv(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text), restval="")
-    columns = reader.fieldnames or []
+    header = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), restval="", delimiter=max(",;\t", key=header.count))
+    columns = reader.fieldnames = [name.lower() for name in reader.fieldnames or []]
     if text.strip() and not {_name(column) for column in columns} & set(STEP_KEYS):
         raise ValueError(f"{path} has no step column: name it `step` or `global_step`; its columns: {columns[:8]}")
     try:

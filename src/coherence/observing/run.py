@@ -87,7 +87,7 @@ def observe(log: Log, vocab_size: int | None = None) -> Run:
         phi = phi_from_entropy(entropy.value, vocab.size)
         curves["Phi"] = Curve(f"1 - {entropy.key} / ln V", entropy.step, phi)
     looks = curves.get("accuracy") if split == "sft" else _validation(log, f"{token_class}/accuracy")
-    if looks:
+    if looks and looks.value.max() <= 1:
         for step, value in zip(looks.step, looks.value, strict=True):
             gate.update(int(step), float(value))
     phases, why = ([], "phases are those of supervised runs") if rewarded else _phases(curves, vocab, gate)
