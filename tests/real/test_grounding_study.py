@@ -16,7 +16,7 @@ ROOT = os.environ.get("CARL_DATA_ROOT")
 FIRST = {
     "seeds": [0],
     "data": {"train_rows": 400, "test_rows": 20, "validation_rows": 20},
-    "sft": {"max_steps": 10, "cooldown_steps": 2},
+    "sft": {"max_steps": 10, "cooldown_steps": 2, "validate_every": 5},
 }
 SECOND = {
     "seeds": [0],
