@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from coherence.tasks.judge import judge
 from coherence.tasks.pages.baseline import named_element
 from coherence.tasks.pages.page import write_click
-from coherence.tasks.rewards import STRICT, TASK_REWARDS, judge
+from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.tasks.tools.baseline import fill_from_lexicon
 
 Rows = Sequence[Mapping[str, Any]]

@@ -1,17 +1,14 @@
 """The verifiable rewards of each task, by the names that a config uses. reward(completion, answer) -> float."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 from coherence.tasks.code import rewards as code
 from coherence.tasks.grounding import rewards as grounding
+from coherence.tasks.judge import Reward
 from coherence.tasks.maths import rewards as maths
 from coherence.tasks.pages import rewards as pages
 from coherence.tasks.tools import rewards as tools
-
-Reward = Callable[[str, dict[str, Any]], float]
 
 
 def answer_reward(completion: str, answer: dict[str, Any]) -> float:
@@ -63,12 +60,3 @@ FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools":
 
 PIXEL_DISTANCE: dict[str, Reward] = {"grounding": grounding.pixel_distance, "pages": pages.pixel_distance}
 """Of tasks that answer with a point: its distance to the target's centre, NaN where there is none."""
-
-AT_ONCE = 8
-"""Completions judged at a time, where there are as many processors."""
-
-
-def judge(reward: Reward, completions: Sequence[str], answers: Sequence[dict[str, Any]]) -> list[float]:
-    """The reward of each completion, several at a time: some wait for a process of their own."""
-    with ThreadPoolExecutor(max_workers=min(AT_ONCE, os.cpu_count() or 1)) as pool:
-        return list(pool.map(reward, completions, answers))

@@ -21,7 +21,8 @@ from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
 from coherence.models.load import check_head, is_finite, judged_text, save_model
-from coherence.tasks.rewards import STRICT, TASK_REWARDS, judge
+from coherence.tasks.judge import judge
+from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments
 from coherence.training.metrics import MetricsLog
 from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward

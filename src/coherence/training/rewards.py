@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from coherence.core.composite import Composite, CompositeWeights, carl_composite
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.models.load import judged_text
-from coherence.tasks.rewards import Reward, judge
+from coherence.tasks.judge import Reward, judge
 
 TrlReward = Callable[..., list[float]]
 

@@ -10,7 +10,7 @@ import numpy as np
 from coherence.config.data import CodeData, Source
 from coherence.tasks.code.guest import canonical
 from coherence.tasks.code.rewards import defined_names, passed_reward
-from coherence.tasks.rewards import judge
+from coherence.tasks.judge import judge
 from coherence.tasks.rows import Report, Row
 from coherence.tasks.source import normalised, records, text_of
 from coherence.tasks.splits import split_rows
