@@ -1,7 +1,7 @@
 # make all    the embedded study, from base model to figures        make demo   the same in about a minute
 # make test   every test                                            make lint   what keeps the house clean
 # make bench  everybody's numbers side by side (about five minutes)
-# make publish  the embedded study's figures, tables and numbers into docs/figures, README and docs
+# make publish  a study's figures, tables and numbers into docs/figures, README and docs (STUDY=name; default)
 PYTHON ?= python3.11
 CORES  ?= 2
 BIN    := .venv/bin
@@ -41,7 +41,7 @@ schema: .venv/ready
 	$(BIN)/python scripts/write_schema.py
 
 publish: .venv/ready
-	@$(BIN)/python scripts/publish.py
+	@$(BIN)/python scripts/publish.py --study $(STUDY)
 
 bench: .bench-venv/ready
 	@.bench-venv/bin/python benchmarks/run.py

@@ -1,4 +1,4 @@
-"""Publish a study: its figures and tables with their small data to docs/figures, its numbers into README and docs."""
+"""Publish a study: figures and tables with their small data to docs/figures/STUDY, numbers into README and docs."""
 
 import json
 import shutil
@@ -15,40 +15,49 @@ from coherence.console import run_cli
 from coherence.provenance.artifact import manifest_bytes, read_card, read_manifest
 from coherence.provenance.files import damage
 
-STUDY = "default"
-CONFIGFILE = f"config/{STUDY}.yaml"
+EMBEDDED = "default"
 FIGURES = Path("docs/figures")
-DOCUMENTS = (Path("README.md"), Path("docs/alignment.md"))
+DOCUMENTS = (Path("README.md"), Path("docs/alignment.md"), Path("docs/real_input.md"))
 BENCHMARKS = Path("benchmarks/results/bench.jsonl")
 SUFFIXES = ("png", "md", "csv", "parquet", "caption.md")
+REPORT = "report.json"
+"""Of the data set: rows kept, dropped and nearly repeated."""
 PEERS = ("torch", "numpy", "trl", "carl-studio")
 """Whose versions stand under the benchmark."""
-LARGEST = 200_000
+LARGEST = 1_000_000
 """Bytes of a published data file."""
 
 
-def main() -> None:
-    """Copy the embedded study's figures and tables, if all of it is verified, and write the generated blocks anew.
+def main(study: str = EMBEDDED) -> None:
+    """Copy a study's figures and tables, if all of it is verified, and write the generated blocks anew.
 
     Run it at the root of the clone, where results/ and figs/ lie.
+
+    Args:
+        study: name of the study, which is config/STUDY.yaml.
     """
-    stems = [Path("figs", STUDY, name) for name in NAMES]
-    check(stems)
-    check_benchmark()
-    copy(stems)
-    (FIGURES / "README.md").write_text(index(stems), encoding="utf-8")
+    stems = [Path("figs", study, name) for name in NAMES]
+    check(stems, study)
+    if study == EMBEDDED:
+        check_benchmark()  # whose table stands in README, beside this study's numbers
+    copy(stems, study)
+    (FIGURES / study / "README.md").write_text(index(stems, study), encoding="utf-8")
     rewrite()
-    print(f"{len(stems)} figures and tables: {FIGURES}/; numbers: {', '.join(map(str, DOCUMENTS))}")
+    print(f"{len(stems)} figures and tables: {FIGURES / study}/; numbers: {', '.join(map(str, DOCUMENTS))}")
 
 
-def check(stems: Sequence[Path]) -> None:
+def configfile(study: str) -> str:
+    """Where a study is described."""
+    return f"config/{study}.yaml"
+
+
+def check(stems: Sequence[Path], study: str) -> None:
     """ValueError unless every figure is built, all of the study is what its records say, and the data are small."""
     for stem in stems:
         if not Path(f"{stem}.manifest.json").is_file():
-            raise ValueError(f"{stem} is not built: run `snakemake --cores 2 all --configfile {CONFIGFILE}`")
-    verify = Path(__file__).with_name("verify.py")
-    done = subprocess.run([sys.executable, verify, "--configfile", CONFIGFILE], stdout=sys.stderr, check=False)
-    if done.returncode:
+            raise ValueError(f"{stem} is not built: run `snakemake --cores 2 all --configfile {configfile(study)}`")
+    verify = [sys.executable, str(Path(__file__).with_name("verify.py")), "--configfile", configfile(study)]
+    if subprocess.run(verify, stdout=sys.stderr, check=False).returncode:
         raise ValueError("not everything of the study is as it should be (the table above): publish what is verified")
     for path in (path for stem in stems for path in published(stem) if path.suffix in (".csv", ".parquet")):
         if path.stat().st_size > LARGEST:
@@ -61,29 +70,30 @@ def published(stem: Path) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def copy(stems: Sequence[Path]) -> None:
-    """Fill docs/figures anew; its manifest.json lists the bytes as the artifacts' own manifests do."""
-    shutil.rmtree(FIGURES, ignore_errors=True)
-    FIGURES.mkdir(parents=True)
-    paths = [path for stem in stems for path in published(stem)]
+def copy(stems: Sequence[Path], study: str) -> None:
+    """Fill docs/figures/STUDY anew; its manifest.json lists the bytes as the artifacts' own manifests do."""
+    target, data = FIGURES / study, Path("results", study, "data")
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    paths = [data / REPORT, *(path for stem in stems for path in published(stem))]
     for path in paths:
-        shutil.copyfile(path, FIGURES / path.name)
+        shutil.copyfile(path, target / path.name)
     names = {path.name for path in paths}
-    listed = [entry for stem in stems for entry in read_manifest(stem)["files"] if entry["name"] in names]
-    (FIGURES / "manifest.json").write_bytes(manifest_bytes(listed))
+    listed = [entry for place in (data, *stems) for entry in read_manifest(place)["files"] if entry["name"] in names]
+    (target / "manifest.json").write_bytes(manifest_bytes(listed))
 
 
-def index(stems: Sequence[Path]) -> str:
+def index(stems: Sequence[Path], study: str) -> str:
     """Which identity and command each figure or table came from."""
     lines = [f"| {stem.name} | {_links(stem)} | `{read_card(stem)['identity']['digest'][:16]}` |" for stem in stems]
-    commands = [f"snakemake --cores 2 {stem}.manifest.json --configfile {CONFIGFILE}" for stem in stems]
+    commands = [f"snakemake --cores 2 {stem}.manifest.json --configfile {configfile(study)}" for stem in stems]
     return "\n".join(
         [
-            f"# Published figures and tables of the study `{STUDY}`\n",
+            f"# Published figures and tables of the study `{study}`\n",
             "`make publish` writes this folder from artifacts that it has verified; nothing here is edited by hand.",
             "An identity is the sha256 of settings, code, inputs and packages; its first 16 digits are shown. A PNG",
-            "carries the whole of it: `python scripts/whence.py docs/figures/arms.png`. `manifest.json` lists the",
-            "bytes as the artifacts do.\n",
+            f"carries the whole of it: `python scripts/whence.py {FIGURES / study}/arms.png`. `manifest.json` lists",
+            f"the bytes as the artifacts do. [{REPORT}]({REPORT}) counts the rows of each split, and those left out.\n",
             "| name | files | identity |",
             "| --- | --- | --- |",
             *lines,
@@ -110,12 +120,15 @@ def rewrite() -> None:
 
 def generated() -> dict[str, str]:
     """All generated blocks, from docs/figures and the benchmark's records; ValueError for bytes that were edited."""
-    from coherence.report.published import blocks
+    from coherence.report.published import embedded_blocks, study_block
 
-    fault = damage(FIGURES, read_manifest(FIGURES)["files"])
-    if fault:
-        raise ValueError(f"{fault}: `make publish` copies what the study made")
-    return blocks(FIGURES, STUDY) | {"performance": performance()}
+    found: dict[str, str] = {}
+    for folder in sorted(path.parent for path in FIGURES.glob("*/manifest.json")):
+        fault = damage(folder, read_manifest(folder)["files"])
+        if fault:
+            raise ValueError(f"{fault}: `make publish` copies what the study made")
+        found |= embedded_blocks(folder) if folder.name == EMBEDDED else {folder.name: study_block(folder)}
+    return found | {"performance": performance()}
 
 
 def check_benchmark() -> None:

@@ -1,7 +1,6 @@
 """What README and docs point to exists, and docs/figures is what the study's artifacts said of it."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,18 @@ from coherence.provenance.artifact import read_manifest
 from coherence.provenance.files import damage
 from coherence.provenance.whence import origin
 
-FIGURES = REPO / "docs/figures"
+STUDIES = sorted(path.parent for path in (REPO / "docs/figures").glob("*/manifest.json"))
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 NAMED = re.compile(r"(?<![\w/.-])(?:(?:scripts|config|docs|workflow|src|benchmarks|slurm|tests)/[\w./-]*\w)")
 ROW = re.compile(r"^\| (\w+) \| .* \| `([0-9a-f]{16})` \|$", re.MULTILINE)
 """Of the folder's index: a figure or table, and the beginning of its identity."""
 YOURS = "config/mine.yaml"
 """README has the reader write it."""
+INDEXES = [folder / "README.md" for folder in STUDIES]
 each_document = pytest.mark.parametrize(
-    "path", [*documents(), REPO / "docs/LOG.md", FIGURES / "README.md"], ids=lambda path: str(path.relative_to(REPO))
+    "path", [*documents(), REPO / "docs/LOG.md", *INDEXES], ids=lambda path: str(path.relative_to(REPO))
 )
+each_study = pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 
 
 def dead_links(path: Path, text: str) -> list[str]:
@@ -45,7 +46,7 @@ def test_every_link_and_image_exists(path: Path) -> None:
     assert dead_links(path, path.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("path", [*documents(), FIGURES / "README.md"], ids=lambda path: str(path.relative_to(REPO)))
+@pytest.mark.parametrize("path", [*documents(), *INDEXES], ids=lambda path: str(path.relative_to(REPO)))
 def test_every_program_and_config_file_that_is_named_exists(path: Path) -> None:
     assert absent(path.read_text(encoding="utf-8")) == []
 
@@ -60,25 +61,28 @@ def test_what_is_missing_is_found(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- docs/figures, as it was published
 
 
-def published() -> Iterator[Path]:
-    return (path for path in sorted(FIGURES.iterdir()) if path.name not in ("README.md", "manifest.json"))
+def published(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.name not in ("README.md", "manifest.json")]
 
 
-def test_the_published_bytes_are_those_that_the_artifacts_list() -> None:
-    files = read_manifest(FIGURES)["files"]
-    assert damage(FIGURES, files) is None
-    assert {path.name for path in published()} == {entry["name"] for entry in files}
+@each_study
+def test_the_published_bytes_are_those_that_the_artifacts_list(folder: Path) -> None:
+    files = read_manifest(folder)["files"]
+    assert damage(folder, files) is None
+    assert {path.name for path in published(folder)} == {entry["name"] for entry in files}
 
 
-def test_every_figure_and_table_of_a_study_is_published() -> None:
-    told = [name for name, _ in ROW.findall((FIGURES / "README.md").read_text(encoding="utf-8"))]
+@each_study
+def test_every_figure_and_table_of_a_study_is_published(folder: Path) -> None:
+    told = [name for name, _ in ROW.findall((folder / "README.md").read_text(encoding="utf-8"))]
     assert told == list(NAMES)
-    assert {path.name.split(".")[0] for path in published()} == set(NAMES)
+    assert {path.name.split(".")[0] for path in published(folder)} == {*NAMES, "report"}
 
 
-def test_every_published_image_tells_the_identity_that_the_index_has() -> None:
-    index = dict(ROW.findall((FIGURES / "README.md").read_text(encoding="utf-8")))
-    images = [path for path in published() if path.suffix == ".png"]
+@each_study
+def test_every_published_image_tells_the_identity_that_the_index_has(folder: Path) -> None:
+    index = dict(ROW.findall((folder / "README.md").read_text(encoding="utf-8")))
+    images = [path for path in published(folder) if path.suffix == ".png"]
     told = {path.stem: origin(path) for path in images}
     assert told and {name: (one["figure"], one["identity"][:16]) for name, one in told.items()} == {
         name: (name, index[name]) for name in told

@@ -13,7 +13,7 @@ from repository import REPO
 from benchmarks import run
 from coherence.provenance.artifact import manifest_bytes, read_manifest
 from coherence.provenance.files import sha256_file
-from coherence.report.published import blocks, findings, moves
+from coherence.report.published import embedded_blocks, findings, kept_rows, melting, moves
 
 
 @pytest.fixture
@@ -29,47 +29,55 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         {"name": path.name, "size": path.stat().st_size, "sha256": sha256_file(path)} for path in stem.parent.iterdir()
     ]
     Path(f"{stem}.manifest.json").write_bytes(manifest_bytes(files))  # type: ignore[arg-type]
+    data = Path("results/default/data")
+    data.mkdir(parents=True)
+    (data / publish.REPORT).write_text("{}")
+    entry = {"name": publish.REPORT, "size": 2, "sha256": sha256_file(data / publish.REPORT)}
+    (data / "manifest.json").write_bytes(manifest_bytes([entry]))  # type: ignore[list-item]
     return stem
 
 
 def test_what_is_not_built_is_refused(place: Path) -> None:
     with pytest.raises(ValueError, match="alignment is not built: run `snakemake"):
-        publish.check([place, place.with_name("alignment")])
+        publish.check([place, place.with_name("alignment")], "default")
 
 
 def test_what_is_not_verified_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish.check([place])
+    publish.check([place], "default")
     monkeypatch.setattr(publish.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
     with pytest.raises(ValueError, match="publish what is verified"):
-        publish.check([place])
+        publish.check([place], "default")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_large_data_are_refused(place: Path, suffix: str) -> None:
     Path(f"{place}.{suffix}").write_bytes(b"x" * (publish.LARGEST + 1))
-    with pytest.raises(ValueError, match=rf"arms.{suffix} has 200,001 bytes; published data have at most 200,000"):
-        publish.check([place])
+    with pytest.raises(ValueError, match=rf"arms.{suffix} has 1,000,001 bytes; published data have at most 1,000,000"):
+        publish.check([place], "default")
 
 
 def test_a_copy_leaves_nothing_of_an_earlier_one(place: Path) -> None:
-    publish.FIGURES.mkdir(parents=True)
-    (publish.FIGURES / "old.png").write_text("old")
-    publish.copy([place])
-    names = {f"arms.{suffix}" for suffix in publish.SUFFIXES}
-    assert {path.name for path in publish.FIGURES.iterdir()} == {*names, "manifest.json"}
-    assert {entry["name"] for entry in read_manifest(publish.FIGURES)["files"]} == names
+    own, other = publish.FIGURES / "default", publish.FIGURES / "other"
+    for folder in (own, other):
+        folder.mkdir(parents=True)
+        (folder / "old.png").write_text("old")
+    publish.copy([place], "default")
+    names = {f"arms.{suffix}" for suffix in publish.SUFFIXES} | {publish.REPORT}
+    assert {path.name for path in own.iterdir()} == {*names, "manifest.json"}
+    assert {entry["name"] for entry in read_manifest(own)["files"]} == names
+    assert (other / "old.png").is_file(), "another study's"
 
 
 def test_an_edited_copy_is_not_written_into_a_document(place: Path) -> None:
-    publish.copy([place])
-    (publish.FIGURES / "arms.parquet").write_text("petunia")
+    publish.copy([place], "default")
+    (publish.FIGURES / "default/arms.parquet").write_text("petunia")
     with pytest.raises(ValueError, match=r"arms.parquet has other bytes.*: `make publish` copies"):
         publish.rewrite()
 
 
 def test_the_index_names_files_identity_and_command(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "read_card", lambda stem: {"identity": {"digest": "0123456789abcdef" * 4}})
-    text = publish.index([place])
+    text = publish.index([place], "default")
     assert "| arms | [png](arms.png)" in text and "`0123456789abcdef`" in text
     assert "snakemake --cores 2 figs/default/arms.manifest.json --configfile config/default.yaml" in text
 
@@ -126,6 +134,8 @@ def test_only_what_is_timed_makes_a_benchmark_stale(tmp_path: Path, edited: str,
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Published data that are known beforehand: the arm `carl` has collapsed in seed 1."""
+    tmp_path = tmp_path / "default"
+    tmp_path.mkdir()
     means = {"carl_aligned": [0.7, 0.9], "carl_both": [0.701, 0.9], "carl_prompted": [0.5, 0.6]}
     means |= {"carl_shifted": [0.6, 0.6], "carl_compat": [0.58, 0.57]}
     at = {"cloud_quality_both": 0.8, "cloud_quality_prompted": 0.001, "phi_both": 0.9, "phi_shifted": 0.7}
@@ -160,14 +170,14 @@ def test_moves_are_from_the_start(data: Path) -> None:
 
 
 def test_findings_count_seeds_and_verdicts(data: Path) -> None:
-    text = findings(data, "default")
+    text = findings(data)
     assert "| gate fires at SFT step | 12 (1 of 2 seeds) | `snakemake --cores 2 figs/default/sft_phases.png` |" in text
     assert "0.70 to 0.90" in text and "holds 2, fails 1" in text and "carl +0.20 and -0.01" in text
 
 
 def test_conventions_and_consequences_are_sentences_of_the_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coherence.report.published.results", lambda folder, study: "")
-    found = blocks(data, "default")
+    monkeypatch.setattr("coherence.report.published.results", lambda folder: "")
+    found = embedded_blocks(data)
     assert "by at most 0.001; leaving out the shift moves it by -0.30 to -0.20" in found["conventions"]
     assert "cloud quality goes from 0.800 to 0.001" in found["conventions"]
     text = found["consequences"]
@@ -179,3 +189,22 @@ def test_conventions_and_consequences_are_sentences_of_the_data(data: Path, monk
     assert "aligned score tells right from wrong, its AUROC's interval above one half, in: `SFT start`." in text
     assert "reference file's score tells right from wrong, its AUROC's interval above one half, in: no arm." in text
     assert "- 2 of the reference file's scores are given to a right and to a wrong answer" in text
+
+
+def test_rows_that_were_left_out_are_told_by_reason(tmp_path: Path) -> None:
+    report = {"kept": {"sft": 13558}, "dropped": {"call too long": 2, "other": 0}, "near_duplicates": {"heldout": 0}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert kept_rows(tmp_path).strip() == "Rows: sft 13,558. Left out: call too long 2."
+
+
+def test_melting_tells_each_class_its_own_peak(tmp_path: Path) -> None:
+    shares = {"format": [0.3, 0.7, 0.1], "content": [0.4, 0.5, 0.2]}
+    sft = [
+        {"seed": seed, "token_class": name, "step": step + 1, "entropy_share": share}
+        for name, values in shares.items()
+        for seed in (0, 1)
+        for step, share in enumerate(values + [0.0] * seed)
+    ]
+    pd.DataFrame(sft).to_parquet(tmp_path / "sft_phases.parquet")
+    rows = [line.replace(" ", "") for line in melting(tmp_path).splitlines()]
+    assert "|format|0.30|0.70|2|0.10|" in rows and "|content|0.40|0.50|2|0.20|" in rows

@@ -25,7 +25,7 @@ def row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     summarise(table, "task", Bootstrap(200, 0.95), status).to_parquet(tmp_path / "arms.parquet")
     options = {"reference": "task", "resamples": 200, "level": 0.95}
     monkeypatch.setattr(published, "told", lambda folder, name: options)
-    text = published.results(tmp_path, "small")
+    text = published.results(tmp_path)
     assert "widened by Student's t for 2 seeds" in text
     (line,) = (line for line in text.splitlines() if line.startswith("| carl"))
     return [cell.strip() for cell in line.strip("|").split("|")]

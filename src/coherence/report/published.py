@@ -1,4 +1,4 @@
-"""The numbers of README and docs, as text, from the published data (docs/figures) and nothing else."""
+"""The numbers of README and docs, as text, from the published data (docs/figures/STUDY) and nothing else."""
 
 import json
 from collections import Counter
@@ -17,18 +17,28 @@ from coherence.figures.tables import Table, to_markdown
 from coherence.figures.words import bootstrapped, seeds, span
 
 
-def blocks(folder: Path, study: str) -> dict[str, str]:
+def embedded_blocks(folder: Path) -> dict[str, str]:
     """Generated text by the name of its block, from the files that `make publish` has put into `folder`."""
     return {
-        "results": f"{results(folder, study)}\n{findings(folder, study)}",
-        "conventions": conventions(folder, study),
+        "results": f"{results(folder)}\n{findings(folder)}",
+        "conventions": conventions(folder),
         "consequences": consequences(folder),
     }
 
 
-def remake(study: str, file: str) -> str:
+def study_block(folder: Path) -> str:
+    """What a study on real input came to: its rows, the tables of arms and families, and how fine-tuning went."""
+    families, caption = (
+        (folder / f"{name}.md").read_text(encoding="utf-8") for name in ("families", "sft_phases.caption")
+    )
+    return "\n".join([kept_rows(folder), results(folder), families, f"{melting(folder)}\n", caption])
+
+
+def remake(folder: Path, file: str) -> str:
     """The command that makes a figure or table and what it needs."""
-    return f"`snakemake --cores 2 figs/{study}/{file}`"
+    study = folder.name
+    configfile = "" if study == "default" else f" --configfile config/{study}.yaml"
+    return f"`snakemake --cores 2 figs/{study}/{file}{configfile}`"
 
 
 def told(folder: Path, name: str) -> dict[str, object]:
@@ -40,7 +50,7 @@ def told(folder: Path, name: str) -> dict[str, object]:
 # ------------------------------------------------------------------------------- README: results
 
 
-def results(folder: Path, study: str) -> str:
+def results(folder: Path) -> str:
     """One row per arm on the held-out split, greedy."""
     data, options = pd.read_parquet(folder / "arms.parquet"), told(folder, "arms")
     reference = str(options["reference"])
@@ -51,7 +61,7 @@ def results(folder: Path, study: str) -> str:
     rows = [_arm(data, arm, ended[arm], reference) for arm in arm_order(data["arm"])]
     note = f"Greedy completions of held-out prompts. {bootstrapped(options, own['seed'].nunique())}."
     table = to_markdown(Table(headers, rows, ["l", "l", *["r"] * (len(headers) - 2)]))
-    return f"{table}\n{note} Every number of this table: {remake(study, 'arms.md')}\n"
+    return f"{table}\n{note} Every number of this table: {remake(folder, 'arms.md')}\n"
 
 
 def _arm(data: pd.DataFrame, arm: str, ended: str, reference: str) -> list[str]:
@@ -61,7 +71,7 @@ def _arm(data: pd.DataFrame, arm: str, ended: str, reference: str) -> list[str]:
     return [arm_name(arm), ended, interval(strict), difference, *means, distinct(data, arm)]
 
 
-def findings(folder: Path, study: str) -> str:
+def findings(folder: Path) -> str:
     """What the other figures and tables come to, one line and one command each."""
     sft, checks = pd.read_parquet(folder / "sft_phases.parquet"), pd.read_parquet(folder / "constants.parquet")
     whole = sft[sft["token_class"] == "all"]
@@ -76,7 +86,7 @@ def findings(folder: Path, study: str) -> str:
         ["CARL since the start, aligned and by the reference file", moved, "alignment.md"],
         ["statements on published constants", verdicts, "constants.md"],
     ]
-    lines = [f"| {what} | {number} | {remake(study, file)} |" for what, number, file in rows]
+    lines = [f"| {what} | {number} | {remake(folder, file)} |" for what, number, file in rows]
     return "\n".join(["| what | found | made by |", "| --- | --- | --- |", *lines, ""])
 
 
@@ -91,17 +101,44 @@ def moves(folder: Path) -> dict[str, list[str]]:
     return {arm_name(arm): [f"{change[name][arm]:+.2f}" for name in MOVED] for arm in arms}
 
 
+# ------------------------------------------------------------------------------- docs/real_input.md
+
+
+def kept_rows(folder: Path) -> str:
+    """Rows of each split, those left out by reason, and prompts nearly repeated from training."""
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    parts = {
+        "Rows": told["kept"],
+        "Left out": told["dropped"],
+        "Prompts nearly the same as one trained on": told["near_duplicates"],
+    }
+    counts = {name: ", ".join(f"{what} {n:,}" for what, n in part.items() if n) for name, part in parts.items()}
+    return "".join(f"{name}: {text}. " for name, text in counts.items() if text) + "\n"
+
+
+def melting(folder: Path) -> str:
+    """Where the entropy of fine-tuning peaks, per class of tokens: medians over seeds of single steps."""
+    data = pd.read_parquet(folder / "sft_phases.parquet")
+    rows = []
+    for name, own in data.groupby("token_class", sort=False):
+        share = own.pivot(index="step", columns="seed", values="entropy_share").dropna()
+        first, last = share.iloc[0].median(), share.iloc[-1].median()
+        rows.append([str(name), f"{first:.2f}", f"{share.max().median():.2f}", span(share.idxmax(), 0), f"{last:.2f}"])
+    headers = ["tokens", "H/ln V at the first step", "highest", "at step", "at the last step"]
+    return to_markdown(Table(headers, rows, ["l", "r", "r", "r", "r"]))
+
+
 # ------------------------------------------------------------------------------- docs/alignment.md
 
 
-def conventions(folder: Path, study: str) -> str:
+def conventions(folder: Path) -> str:
     """The table of the conventions, and how far each difference moves a mean."""
     table = (folder / "alignment.md").read_text(encoding="utf-8")
     means = pd.read_csv(folder / "alignment.csv").set_index("arm")
     step = {name: means[f"carl_{name}"] - means[f"carl_{start}"] for name, start in _STEPS}
     at = means.loc[START].to_dict()
     lines = [
-        f"Mean CARL of the same greedy completions: {remake(study, 'alignment.md')}",
+        f"Mean CARL of the same greedy completions: {remake(folder, 'alignment.md')}",
         f"Tokens, epsilon and rounding together move a mean by at most {step['both'].abs().max():.3f}; leaving out the "
         f"shift moves it by {span(step['prompted'])}, leaving out the prompt by {span(step['shifted'])}.",
         f"At the start cloud quality goes from {at['cloud_quality_both']:.3f} to {at['cloud_quality_prompted']:.3f} "
