@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired_difference
-from coherence.figures.read import Cell
+from coherence.figures.read import Cell, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
 
@@ -27,6 +27,17 @@ class Scores(NamedTuple):
 
     table: pd.DataFrame
     left_out: int
+
+    @property
+    def size(self) -> str:
+        """How many prompts there are, about how many things, in words."""
+        items, units = (self.table[name].nunique() for name in ("id", "unit"))
+        return f"{items} prompts about {units} units"
+
+    @property
+    def lost(self) -> str:
+        """What was left out, in words; empty where nothing was."""
+        return f"{self.left_out} items without a score somewhere are left out." if self.left_out else ""
 
 
 class Bootstrap(NamedTuple):
@@ -76,11 +87,7 @@ def summarise(scores: pd.DataFrame, reference: str, bootstrap: Bootstrap, status
         for arm in arms
         for row in _rows(part, family, mode, arm, reference, bootstrap)
     ]
-    data = pd.DataFrame(rows).astype({"seed": "Int64"})
-    data["status"] = [
-        None if pd.isna(seed) else status[arm, seed] for arm, seed in zip(data["arm"], data["seed"], strict=True)
-    ]
-    return data
+    return with_status(pd.DataFrame(rows).astype({"seed": "Int64"}), status)
 
 
 def families(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
