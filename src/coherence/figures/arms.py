@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired_difference
+from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired
 from coherence.figures.read import Cell, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
@@ -108,9 +108,9 @@ def _rows(
     if arm != reference:
         values, units = matrix(scores, arm, mode, "strict")
         control, _ = matrix(scores, reference, mode, "strict")
-        rng = generator(0, "figures", "arms", family, mode, arm, DIFFERENCE)
-        pooled = paired_difference(values, control, rng, cluster_I=units, bounds=SHARES_APART, **bootstrap._asdict())
-        yield from _quantity(DIFFERENCE, (values - control).mean(axis=1), scores, pooled)
+        apart, rng = paired(values, control), generator(0, "figures", "arms", family, mode, arm, DIFFERENCE)
+        pooled = bootstrap_mean(apart, rng, cluster_I=units, bounds=SHARES_APART, **bootstrap._asdict())
+        yield from _quantity(DIFFERENCE, apart.mean(axis=1), scores, pooled)
     rows = scores[(scores["arm"] == arm) & (scores["mode"] == mode)]
     counts = np.array(rows.groupby("seed")["completion"].nunique(), dtype=np.float64)
     yield from _quantity(DISTINCT, counts, scores, Interval(float(counts.mean()), np.nan, np.nan, np.nan))

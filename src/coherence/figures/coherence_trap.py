@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired_difference
+from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired
 from coherence.figures import style
 from coherence.figures.arms import Bootstrap, Scores, matrix
 from coherence.figures.curves import bold_curve, draw_arms, draw_seeds, median_curve, name_arms
@@ -57,7 +57,7 @@ def _heldout(scores: pd.DataFrame, arm: str, bootstrap: Bootstrap) -> dict[str, 
         start, _ = matrix(scores, style.START, "sampled", column)
         own = {"cluster_I": units, **bootstrap._asdict()}
         whole = bootstrap_mean(values, _stream(arm, column), bounds=SHARE, **own)
-        change = paired_difference(values, start, _stream(arm, column), bounds=SHARES_APART, **own)
+        change = bootstrap_mean(paired(values, start), _stream(arm, column), bounds=SHARES_APART, **own)
         for told, found in ((name, whole), (f"{name}_change", change)):
             row |= {told: found.estimate, f"{told}_low": found.low, f"{told}_high": found.high}
     return row
