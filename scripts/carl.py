@@ -181,8 +181,8 @@ def agent(
 ) -> None:
     """One step of an agent: observe, predict, gate, act; except that nothing is executed, here or anywhere.
 
-    The model answers the task; Phi of each token, taken from the generation itself, says how sure it was; by their
-    mean the gate decides. To act means that the completion may be used; to abstain, that it should not.
+    The model answers the task; Phi of each token that it said tells how sure it was; by their mean the gate decides.
+    To act means that the completion may be used; to abstain, that it should not.
     The reference's fifth part, to adapt the weights at test time, is not part of this.
 
     Args:
