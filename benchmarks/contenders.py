@@ -4,7 +4,6 @@ Legend: T tokens, V vocabulary, D hidden size. A contender takes logits [T, V] (
 log-probability and entropy [T]. What is not installed is absent from the tables here, and said to be so in the report.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -34,7 +33,7 @@ def oracle(logits: torch.Tensor, ids: torch.Tensor) -> tuple[Array, Array]:
         logp_RV = torch.log_softmax(rows.double(), dim=-1)
         logp.append(logp_RV.gather(-1, chosen[:, None])[:, 0])
         entropy.append(-(logp_RV.exp() * logp_RV).nan_to_num(nan=0.0).sum(-1))  # 0 ln 0 = 0
-    return torch.cat(logp).numpy(), torch.cat(entropy).numpy()
+    return torch.cat(logp).cpu().numpy(), torch.cat(entropy).cpu().numpy()
 
 
 def to_float64(values: Any) -> Array:
@@ -42,16 +41,16 @@ def to_float64(values: Any) -> Array:
     return np.asarray(values.double().cpu() if isinstance(values, torch.Tensor) else values, dtype=np.float64)
 
 
-def phi_error(entropy: Any, exact: Array, vocab_size: int) -> float:
-    """Largest |Phi - Phi in float64|; NaN if any is."""
-    return float(np.abs(to_float64(entropy) - exact).max() / math.log(vocab_size))
+def largest_error(values: Any, exact: Array) -> float:
+    """Largest difference; NaN if any is."""
+    return float(np.abs(to_float64(values) - exact).max())
 
 
 def from_logits(names: Iterable[str] = ()) -> dict[str, FromLogits]:
     """The contenders that are installed, or those named of them; only what takes part is imported."""
     make: dict[str, Callable[[], FromLogits]] = {
-        "compiled": lambda: partial(_ours, "compiled"),
-        "eager": lambda: partial(_ours, "eager"),
+        "compiled": lambda: partial(ours, "compiled"),
+        "eager": lambda: partial(ours, "eager"),
         "reference": lambda: _reference,
         "trl": _trl,
         "carl-studio": _carl_studio,
@@ -62,20 +61,20 @@ def from_logits(names: Iterable[str] = ()) -> dict[str, FromLogits]:
 
 def from_hidden() -> dict[str, FromHidden]:
     """Ours, TRL's fused head where TRL is installed, and the matrix product that neither can do without."""
-    table: dict[str, FromHidden] = {name: partial(_ours_hidden, name) for name in OURS}
+    table: dict[str, FromHidden] = {name: partial(ours_hidden, name) for name in OURS}
     if "trl" in installed():
         table["trl"] = _trl_hidden()
     return table | {f"gemm {columns}": _gemm(columns) for columns in GEMM_COLUMNS}
 
 
-def _ours(backend: str, logits: torch.Tensor, ids: torch.Tensor) -> Pair:
+def ours(backend: str, logits: torch.Tensor, ids: torch.Tensor) -> Pair:
     from coherence.core.order_parameter import token_statistics
 
     statistics = token_statistics(logits, ids, backend=backend)
     return statistics.logp, statistics.entropy
 
 
-def _ours_hidden(backend: str, hidden_TD: torch.Tensor, weight_VD: torch.Tensor, ids: torch.Tensor) -> Pair:
+def ours_hidden(backend: str, hidden_TD: torch.Tensor, weight_VD: torch.Tensor, ids: torch.Tensor) -> Pair:
     from coherence.core.order_parameter import hidden_statistics
 
     statistics = hidden_statistics(hidden_TD, weight_VD, ids, backend=backend)

@@ -1,10 +1,9 @@
 """How cost grows with the vocabulary V, the tokens T and the completions B: records, and one plot for each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,25 +11,17 @@ from matplotlib.axes import Axes
 
 from benchmarks.contenders import from_logits
 from benchmarks.measures import Record, composite_work, make_logits
-from benchmarks.rounds import interleave
+from benchmarks.rounds import Seconds, interleave
 from coherence.figures.style import DOUBLE, SINGLE, new_figure, paper_style
 
 LOOKS = {
-    "ours": ("#d55e00", "o"),
-    "compiled": ("#d55e00", "o"),
-    "eager": ("#e69f00", "v"),
-    "trl": ("#0072b2", "s"),
-    "reference": ("#4d4d4d", "^"),
-    "carl-studio": ("#009e73", "D"),
-    "loops": ("#4d4d4d", "^"),
-}
-NAMES = {
-    "ours": "here",
-    "compiled": "here, compiled",
-    "eager": "here, eager",
-    "trl": "TRL, CPU",
-    "reference": "reference formula",
-    "loops": "loop over completions",
+    "ours": ("here", "#d55e00", "o"),
+    "compiled": ("here, compiled", "#d55e00", "o"),
+    "eager": ("here, eager", "#e69f00", "v"),
+    "trl": ("TRL, CPU", "#0072b2", "s"),
+    "reference": ("reference formula", "#4d4d4d", "^"),
+    "carl-studio": ("carl-studio", "#009e73", "D"),
+    "loops": ("loop over completions", "#4d4d4d", "^"),
 }
 TITLES = {"logits": "entropy and log-probability from logits", "composite": "CARL composite"}
 LABELS = {"V": "vocabulary V", "T": "tokens per completion T", "B": "completions B"}
@@ -56,17 +47,24 @@ QUICK = Grid((512, 2048), (8, 32), (1, 4), 500, 16, 4, 2)
 def growth_records(grid: Grid, rng: np.random.Generator) -> list[Record]:
     """Median CPU milliseconds of each contender at each value of V, T and B; the composite for T and B as well."""
     records: list[Record] = []
+
+    def logits(axis: str, at: int, tokens: int, vocab: int) -> None:
+        values, ids = make_logits(tokens, vocab, seed=tokens)
+        work = {name: partial(run, values, ids) for name, run in from_logits().items()}
+        records.extend(_timed(axis, at, "logits", interleave(work, grid.rounds, rng)))
+
+    def composite(axis: str, at: int, batch: int, tokens: int) -> None:
+        work = composite_work(tokens, np.full(batch, tokens), rng)
+        records.extend(_timed(axis, at, "composite", interleave(work, 4 * grid.rounds, rng)))
+
     for v in grid.vocab:
-        records += _timed("V", v, "logits", _logits_work(grid.fixed_tokens, v), grid.rounds, rng)
+        logits("V", v, grid.fixed_tokens, v)
     for t in grid.tokens:
-        records += _timed("T", t, "logits", _logits_work(t, grid.fixed_vocab), grid.rounds, rng)
-        records += _timed(
-            "T", t, "composite", composite_work(t, np.full(grid.fixed_batch, t), rng), 4 * grid.rounds, rng
-        )
+        logits("T", t, t, grid.fixed_vocab)
+        composite("T", t, grid.fixed_batch, t)
     for b in grid.batch:
-        short = _logits_work(b * 16, grid.fixed_vocab)
-        records += _timed("B", b, "logits", short, grid.rounds, rng)
-        records += _timed("B", b, "composite", composite_work(512, np.full(b, 512), rng), 4 * grid.rounds, rng)
+        logits("B", b, b * 16, grid.fixed_vocab)
+        composite("B", b, b, 512)
     return records
 
 
@@ -97,22 +95,13 @@ def _draw_axis(axis: str, data: pd.DataFrame, path: Path) -> None:
 def draw_panel(axes: Axes, data: pd.DataFrame) -> None:
     """One line per contender, both axes logarithmic: a slope of 1 is proportional growth."""
     for name, line in data.groupby("contender", sort=False):
-        colour, marker = LOOKS[str(name)]
-        label = NAMES.get(str(name), str(name))
+        label, colour, marker = LOOKS[str(name)]
         axes.plot(line["at"], line["cpu_ms"], color=colour, marker=marker, markersize=3.5, label=label)
     axes.set(xscale="log", yscale="log")
     axes.legend(frameon=False)
 
 
-def _logits_work(tokens: int, vocab: int) -> Mapping[str, Callable[[], Any]]:
-    logits, ids = make_logits(tokens, vocab, seed=tokens)
-    return {name: partial(work, logits, ids) for name, work in from_logits().items()}
-
-
-def _timed(
-    axis: str, at: int, what: str, work: Mapping[str, Callable[[], Any]], rounds: int, rng: np.random.Generator
-) -> list[Record]:
-    return [
-        {"measure": "growth", "axis": axis, "at": at, "what": what, "contender": name, "cpu_ms": median * 1e3}
-        for name, median in ((n, float(np.median(s))) for n, s in interleave(work, rounds, rng).items())
-    ]
+def _timed(axis: str, at: int, what: str, seconds: Mapping[str, Seconds]) -> Iterator[Record]:
+    for name, taken in seconds.items():
+        told = {"axis": axis, "at": at, "what": what, "contender": name}
+        yield {"measure": "growth", **told, "cpu_ms": float(np.median(taken)) * 1e3}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.contenders import OURS, from_hidden, from_logits, oracle, phi_error, studio_loops, to_float64
+from benchmarks.contenders import OURS, from_hidden, from_logits, largest_error, oracle, studio_loops, to_float64
 from benchmarks.machine import installed
 from benchmarks.rounds import Seconds, interleave, ratio
 from coherence.core import compat
@@ -47,12 +47,12 @@ FULL = Sizes(151936, 256, 128, 1024, 32000, (4, 256), (64, 512), {"pooled": 21, 
 QUICK = Sizes(4096, 16, 16, 32, 1000, (2, 64), (4, 64), {"pooled": 3, "default": 3})
 
 
-def make_logits(tokens: int, vocab: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def make_logits(tokens: int, vocab: int, seed: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
     """Logits [T, V] float32 from nearly uniform to nearly certain rows, and ids [T]; the same for everybody."""
-    generator = torch.Generator().manual_seed(seed)
-    sharpness = torch.rand(tokens, 1, generator=generator) * 6.0
-    logits = torch.randn(tokens, vocab, generator=generator).mul_(sharpness)
-    return logits, torch.randint(vocab, (tokens,), generator=generator)
+    generator = torch.Generator(device).manual_seed(seed)
+    sharpness = torch.rand(tokens, 1, generator=generator, device=device) * 6.0
+    logits = torch.randn(tokens, vocab, generator=generator, device=device).mul_(sharpness)
+    return logits, torch.randint(vocab, (tokens,), generator=generator, device=device)
 
 
 def logits_records(sizes: Sizes, allocator: str, rng: np.random.Generator) -> list[Record]:
@@ -99,7 +99,7 @@ def accuracy_records(sizes: Sizes) -> list[Record]:
         exact = oracle(values, chosen)[1]
         for name, work in from_logits().items():
             with np.errstate(all="ignore"):
-                error = phi_error(work(values, chosen)[1], exact, sizes.vocab)
+                error = largest_error(work(values, chosen)[1], exact) / math.log(sizes.vocab)
             records.append({"measure": "phi_error", "case": case, "contender": name, "value": error})
     return records
 

@@ -37,76 +37,52 @@ class Target:
         return self.at_most is not None and not number <= self.at_most
 
 
-def _speed(what: str, measure: str, of: str, over: str, **target: float) -> Target:
-    return Target(what, {"measure": f"{measure}_ratio", "of": of, "over": over}, **target)  # type: ignore[arg-type]
-
-
-def _pair(of: str, case: str) -> Record:
-    return {"measure": "composite_ratio", "of": of, "case": case}
-
-
-def _composite(what: str, of: str, case: str, **target: float) -> Target:
-    return Target(what, _pair(of, case), **target)  # type: ignore[arg-type]
-
-
-def _step(what: str, way: str, **target: float) -> Target:
-    return Target(what, {"measure": "grpo_ratio", "of": way}, **target)  # type: ignore[arg-type]
-
-
-def _error(what: str, case: str, contender: str, **target: float) -> Target:
-    find = {"measure": "phi_error", "case": case, "contender": contender}
-    return Target(what, find, "{value:.1e}", **target)  # type: ignore[arg-type]
-
-
-def _memory(what: str, contender: str, **target: float) -> Target:
-    find = {"measure": "memory", "contender": contender}
-    return Target(what, find, "{value:.3f}", **target)  # type: ignore[arg-type]
-
-
-def _flips(what: str, contender: str, **target: float) -> Target:
-    find = {"measure": "events_flipped", "contender": contender}
-    return Target(what, find, "{value} of {of}", **target)  # type: ignore[arg-type]
+def _ratio(
+    what: str, measure: str, of: str, at_least: float | None = None, at_most: float | None = None, **find: str
+) -> Target:
+    return Target(what, {"measure": f"{measure}_ratio", "of": of, **find}, at_least=at_least, at_most=at_most)
 
 
 PEERS = {"trl": "TRL's CPU pair", "reference": "reference formula", "carl-studio": "carl-studio"}
 
 
-def _errors(case: str, told: str) -> tuple[Target, ...]:
-    return (
-        _error(f"largest error of Phi, {told}: compiled", case, "compiled", at_most=2e-7),
-        _error("  eager", case, "eager", at_most=2e-7),
-        *(_error(f"  {name}", case, peer) for peer, name in PEERS.items()),
-    )
+def _everybody(what: str, form: str, at_most: float, **find: str) -> list[Target]:
+    """A line for each contender; ours have a target."""
+    names = {"compiled": f"{what}: compiled", "eager": "  eager"} | {peer: f"  {name}" for peer, name in PEERS.items()}
+    most = {"compiled": at_most, "eager": at_most}
+    return [Target(told, {**find, "contender": who}, form, at_most=most.get(who)) for who, told in names.items()]
 
 
 TARGETS = (
-    _speed("entropy + logp from logits: TRL's CPU pair / compiled", "logits", "trl", "compiled", at_least=5.0),
-    _speed("  reference formula / compiled", "logits", "reference", "compiled", at_least=3.5),
-    _speed("  carl-studio / compiled", "logits", "carl-studio", "compiled", at_least=3.5),
-    _speed("  TRL's CPU pair / eager", "logits", "trl", "eager"),
-    _speed("  reference formula / eager", "logits", "reference", "eager"),
-    _speed("from hidden states: TRL's fused head / compiled", "hidden", "trl", "compiled", at_least=1.0),
-    _speed("  compiled / matrix product alone", "hidden", "compiled", "gemm", at_most=1.06),
-    _speed("  TRL's fused head / eager", "hidden", "trl", "eager", at_least=1.0),
-    _speed("  eager / matrix product alone", "hidden", "eager", "gemm"),
-    _memory("extra memory / logits: compiled", "compiled", at_most=0.02),
-    _memory("  eager", "eager", at_most=0.02),
-    *(_memory(f"  {name}", peer) for peer, name in PEERS.items()),
-    *_errors("float32", "float32 logits"),
-    *_errors("bfloat16", "bfloat16 logits"),
-    *_errors("masked", "half of V masked"),
-    _flips("threshold events flipped, bfloat16: compiled", "compiled", at_most=0),
-    _flips("  eager", "eager", at_most=0),
-    *(_flips(f"  {name}", peer) for peer, name in PEERS.items()),
-    _composite("composite of [64, 512]: loops over completions / ours", "loops", "full", at_least=25.0),
-    _composite("  carl-studio's traces / ours", "carl-studio", "full"),
-    _composite("  loops / ours, lengths 2..512", "loops", "ragged"),
-    _composite("  carl-studio's traces / ours, lengths 2..512", "carl-studio", "ragged"),
-    Target("  largest difference from the loops", _pair("loops", "ragged"), "{off:.1e}", at_most=1e-12, key="off"),
-    _step("GRPO step, CARL / task only: TRL already scores", "TRL already scores", at_most=1.05),
-    _step("  recorder at generation", "recorder", at_most=1.03),
-    _step("  one batched pass", "one batched pass", at_most=1.15),
-    _step("  one forward per completion (the reference's way)", "one forward per completion"),
+    _ratio("entropy + logp from logits: TRL's CPU pair / compiled", "logits", "trl", over="compiled", at_least=5.0),
+    _ratio("  reference formula / compiled", "logits", "reference", over="compiled", at_least=3.5),
+    _ratio("  carl-studio / compiled", "logits", "carl-studio", over="compiled", at_least=3.5),
+    _ratio("  TRL's CPU pair / eager", "logits", "trl", over="eager"),
+    _ratio("  reference formula / eager", "logits", "reference", over="eager"),
+    _ratio("from hidden states: TRL's fused head / compiled", "hidden", "trl", over="compiled", at_least=1.0),
+    _ratio("  compiled / matrix product alone", "hidden", "compiled", over="gemm", at_most=1.06),
+    _ratio("  TRL's fused head / eager", "hidden", "trl", over="eager", at_least=1.0),
+    _ratio("  eager / matrix product alone", "hidden", "eager", over="gemm"),
+    *_everybody("extra memory / logits", "{value:.3f}", 0.02, measure="memory"),
+    *_everybody("largest error of Phi, float32 logits", "{value:.1e}", 2e-7, measure="phi_error", case="float32"),
+    *_everybody("largest error of Phi, bfloat16 logits", "{value:.1e}", 2e-7, measure="phi_error", case="bfloat16"),
+    *_everybody("largest error of Phi, half of V masked", "{value:.1e}", 2e-7, measure="phi_error", case="masked"),
+    *_everybody("threshold events flipped, bfloat16", "{value} of {of}", 0, measure="events_flipped"),
+    _ratio("composite of [64, 512]: loops over completions / ours", "composite", "loops", case="full", at_least=25.0),
+    _ratio("  carl-studio's traces / ours", "composite", "carl-studio", case="full"),
+    _ratio("  loops / ours, lengths 2..512", "composite", "loops", case="ragged"),
+    _ratio("  carl-studio's traces / ours, lengths 2..512", "composite", "carl-studio", case="ragged"),
+    Target(
+        "  largest difference from the loops",
+        {"measure": "composite_ratio", "of": "loops", "case": "ragged"},
+        "{off:.1e}",
+        at_most=1e-12,
+        key="off",
+    ),
+    _ratio("GRPO step, CARL / task only: TRL already scores", "grpo", "TRL already scores", at_most=1.05),
+    _ratio("  recorder at generation", "grpo", "recorder", at_most=1.03),
+    _ratio("  one batched pass", "grpo", "one batched pass", at_most=1.15),
+    _ratio("  one forward per completion (the reference's way)", "grpo", "one forward per completion"),
 )
 WIDTHS = (56, 26, 26, 10)
 

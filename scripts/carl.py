@@ -140,14 +140,9 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
 
     start, out = model_folder(options.model), options.output
     pairs = read_columns(options.dataset, options.columns)
-    artifact = Artifact(
-        out=out,
-        stage="train",
-        cell={"method": options.method, "seed": options.seed},
-        script=Path(__file__),
-        settings=options.settings() | {"rows": sha256_bytes(canonical(pairs).encode())},
-        inputs=model_inputs(start),
-    )
+    cell, inputs = {"method": options.method, "seed": options.seed}, model_inputs(start)
+    settings = options.settings() | {"rows": sha256_bytes(canonical(pairs).encode())}
+    artifact = Artifact(out=out, stage="train", cell=cell, script=Path(__file__), settings=settings, inputs=inputs)
     if not artifact.reuse():
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise ValueError(f"--output {out} is there already, and is not this run: name another, or remove it")
@@ -181,8 +176,8 @@ def agent(
 ) -> None:
     """One step of an agent: observe, predict, gate, act; except that nothing is executed, here or anywhere.
 
-    The model answers the task; Phi of each token, taken from the generation itself, says how sure it was; by their
-    mean the gate decides. To act means that the completion may be used; to abstain, that it should not.
+    The model answers the task; Phi of each token that it said tells how sure it was; by their mean the gate decides.
+    To act means that the completion may be used; to abstain, that it should not.
     The reference's fifth part, to adapt the weights at test time, is not part of this.
 
     Args:

@@ -4,11 +4,10 @@ Legend: N rows, V vocabulary. The kernel's part needs torch and triton alone; a 
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import math
-import random
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +26,7 @@ Pair = tuple["torch.Tensor", "torch.Tensor"]
 Kernel = Callable[["torch.Tensor", "torch.Tensor"], Pair]
 
 DEVICE = "cuda"
-VOCABULARIES = (32000, 50257, 151936)
-DTYPES = ("bfloat16", "float32")
+SHAPES = [(vocab, dtype) for vocab in (32000, 50257, 151936) for dtype in ("bfloat16", "float32")]
 ROWS = 512
 """Compared with float64."""
 BYTES = 2**30
@@ -41,11 +39,13 @@ COPY_SHARE = 0.85
 
 def main(out: Path, trl_kernel: Path | None) -> int:
     """Check, print and write gpu.jsonl. 1 if a number is wrong or not finite; slowness is told, but fails nothing."""
-    reason = _nothing_to_check()
-    if reason:
-        print(f"{reason}: nothing to check")
+    import torch
+
+    there = torch.cuda.is_available() and importlib.util.find_spec("triton")
+    if not there:
+        print(f"{'no CUDA device' if not torch.cuda.is_available() else 'triton is not installed'}: nothing to check")
         return 0
-    kernels = {"ours": _ours, **_trl(trl_kernel)}
+    kernels = _kernels(trl_kernel)
     records = [_about(), *_correctness(kernels), *_invalid_rows(), *_speed(kernels), *_steps()]
     out.mkdir(parents=True, exist_ok=True)
     (out / "gpu.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
@@ -54,104 +54,71 @@ def main(out: Path, trl_kernel: Path | None) -> int:
     return int(wrong)
 
 
-def _nothing_to_check() -> str:
-    import torch
-
-    if not torch.cuda.is_available():
-        return "no CUDA device"
-    return "" if importlib.util.find_spec("triton") else "triton is not installed"
-
-
 def _about() -> Record:
     import torch
-    import triton  # type: ignore[import-not-found]
 
-    versions = {"torch": torch.__version__, "triton": triton.__version__, "cuda": torch.version.cuda}
-    device = {"device": torch.cuda.get_device_name(), "versions": versions}
-    return {"measure": "run", "date": time.strftime("%Y-%m-%d", time.gmtime()), **device}
+    from benchmarks.machine import versions
 
-
-def _ours(logits: "torch.Tensor", ids: "torch.Tensor") -> Pair:
-    from coherence.core.order_parameter import token_statistics
-
-    found = token_statistics(logits, ids, backend="triton")
-    return found.logp, found.entropy
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    told = {name: version for name, version in versions().items() if version} | {"cuda": torch.version.cuda}
+    return {"measure": "run", "date": date, "device": torch.cuda.get_device_name(), "versions": told}
 
 
-def _trl(path: Path | None) -> dict[str, Kernel]:
-    """TRL's own kernel, from the file named or from TRL; none where neither is there."""
+def _kernels(trl_kernel: Path | None) -> dict[str, Kernel]:
+    """Ours, and TRL's from the file named or from TRL, where either is there."""
     import torch
 
-    if path is not None:
-        spec = importlib.util.spec_from_file_location("trl_logprob_entropy", path)
-        if spec is None or spec.loader is None:
-            raise ValueError(f"{path} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    elif importlib.util.find_spec("trl"):
-        module = importlib.import_module("trl.kernels.logprob_entropy")
-    else:
-        return {}
-    return {"trl": torch.no_grad()(module.selective_log_softmax_and_entropy)}
+    from benchmarks.contenders import ours
+
+    found: dict[str, Kernel] = {"ours": partial(ours, "triton")}
+    if trl_kernel is None and not importlib.util.find_spec("trl"):
+        return found
+    if trl_kernel is not None:
+        sys.path.insert(0, str(trl_kernel.parent))
+    module = importlib.import_module(trl_kernel.stem if trl_kernel else "trl.kernels.logprob_entropy")
+    return {**found, "trl": torch.no_grad()(module.selective_log_softmax_and_entropy)}
 
 
 def _logits(rows: int, vocab: int, dtype: str) -> Pair:
+    """Logits [N, V], and ids that are even."""
     import torch
 
-    generator = torch.Generator(DEVICE).manual_seed(0)
-    logits = torch.randn(rows, vocab, device=DEVICE, generator=generator)
-    logits *= torch.rand(rows, 1, device=DEVICE, generator=generator) * 6
-    ids = torch.randint(vocab // 2, (rows,), device=DEVICE, generator=generator) * 2
-    return logits.to(getattr(torch, dtype)), ids
+    from benchmarks.measures import make_logits
+
+    logits, ids = make_logits(rows, vocab, seed=0, device=DEVICE)
+    return logits.to(getattr(torch, dtype)), ids // 2 * 2
 
 
 def _cases(vocab: int, dtype: str) -> Iterator[tuple[str, Pair]]:
     """Plain rows, masked ones (every other token; a whole leading block), and an offset that must not matter."""
-    import torch
-
     logits, ids = _logits(ROWS, vocab, dtype)
+    halved, blocked = logits.clone(), logits.clone()
+    halved[:, 1::2], blocked[:, :8192] = -math.inf, -math.inf
     yield "plain", (logits, ids)
-    halved = logits.clone()
-    halved[:, 1::2] = -torch.inf
     yield "half masked", (halved, ids)
-    blocked = logits.clone()
-    blocked[:, :8192] = -torch.inf
     yield "first 8192 masked", (blocked, ids.clamp(min=8192))
     yield "offset", (logits + 1024, ids)
 
 
 def _correctness(kernels: Mapping[str, Kernel]) -> Iterator[Record]:
     """Largest errors of Phi and of the log-probability against float64 on the same values; NaN where one is NaN."""
-    for vocab in VOCABULARIES:
-        for dtype in DTYPES:
-            for case, (logits, ids) in _cases(vocab, dtype):
-                exact = _oracle(logits, ids)
-                for name, kernel in kernels.items():
-                    errors = [_largest(a, b) for a, b in zip(kernel(logits, ids), exact, strict=True)]
-                    numbers = {"phi_error": errors[1] / math.log(vocab), "logp_error": errors[0]}
-                    yield {"measure": "gpu_error", "case": case, **_what(name, vocab, dtype), **numbers}
+    from benchmarks.contenders import largest_error, oracle
 
-
-def _oracle(logits: "torch.Tensor", ids: "torch.Tensor") -> Pair:
-    import torch
-
-    logp_NV = torch.log_softmax(logits.double(), dim=-1)
-    entropy = -(logp_NV.exp() * logp_NV).nan_to_num(nan=0.0).sum(-1)  # 0 ln 0 = 0
-    return logp_NV.gather(-1, ids[:, None])[:, 0], entropy
-
-
-def _largest(found: "torch.Tensor", exact: "torch.Tensor") -> float:
-    return float((found.double() - exact).abs().max())
+    for vocab, dtype in SHAPES:
+        for case, (logits, ids) in _cases(vocab, dtype):
+            exact = oracle(logits, ids)
+            for name, kernel in kernels.items():
+                logp, entropy = map(largest_error, kernel(logits, ids), exact)
+                numbers = {"phi_error": entropy / math.log(vocab), "logp_error": logp}
+                yield {"measure": "gpu_error", "case": case, **_what(name, vocab, dtype), **numbers}
 
 
 def _invalid_rows() -> Iterator[Record]:
     """Rows with NaN, with +inf, of nothing but -inf: each must be flagged, and no row beside them."""
-    import torch
-
     from coherence.core.order_parameter import token_statistics
 
     logits, ids = _logits(6, 50257, "float32")
-    logits[1, 7], logits[3, 50256], logits[4] = torch.nan, torch.inf, -torch.inf
+    logits[1, 7], logits[3, 50256], logits[4] = math.nan, math.inf, -math.inf
     found = token_statistics(logits, ids, backend="triton")
     flagged = found.valid.tolist() == [True, False, True, False, False, True]
     yield {"measure": "gpu_invalid_rows", "value": flagged and found.phi.isfinite().tolist() == found.valid.tolist()}
@@ -159,40 +126,29 @@ def _invalid_rows() -> Iterator[Record]:
 
 def _speed(kernels: Mapping[str, Kernel]) -> Iterator[Record]:
     """Bandwidth of a copy and of each kernel (GB/s), and TRL's time over ours; turns in random order."""
+    import numpy as np
     import torch
 
-    for vocab in VOCABULARIES:
-        for dtype in DTYPES:
-            size = 2 if dtype == "bfloat16" else 4
-            logits, ids = _logits(BYTES // size // vocab, vocab, dtype)
-            work = {name: partial(kernel, logits, ids) for name, kernel in kernels.items()}
-            copy = {"copy": partial(torch.empty_like(logits).copy_, logits)}
-            yield from _speed_records(_seconds({**work, **copy}), logits.numel() * size, vocab, dtype)
+    from benchmarks.rounds import take_turns
 
-
-def _speed_records(seconds: Mapping[str, list[float]], size: int, vocab: int, dtype: str) -> Iterator[Record]:
-    middle = {name: statistics.median(values) for name, values in seconds.items()}
-    copied = 2 * size / middle["copy"]  # a copy reads and writes
-    for name in [name for name in seconds if name != "copy"]:
-        numbers = {"ms": middle[name] * 1e3, "gb_s": size / middle[name] / 1e9, "copy_gb_s": copied / 1e9}
-        record = {"measure": "gpu_speed", **_what(name, vocab, dtype), **numbers}
-        ratios = [a / b for a, b in zip(seconds[name], seconds["ours"], strict=True)]
-        yield {**record, "copy_share": size / middle[name] / copied, "over_ours": statistics.median(ratios)}
+    for vocab, dtype in SHAPES:
+        logits, ids = _logits(BYTES // (2 if dtype == "bfloat16" else 4) // vocab, vocab, dtype)
+        size = logits.numel() * logits.element_size()
+        work: dict[str, Callable[[], object]] = {n: partial(kernel, logits, ids) for n, kernel in kernels.items()}
+        work["copy"] = partial(torch.empty_like(logits).copy_, logits)
+        turns = {name: partial(_device_seconds, run) for name, run in work.items()}
+        seconds = take_turns(turns, WARM_UP + ROUNDS, np.random.default_rng(0))
+        seconds = {name: taken[WARM_UP:] for name, taken in seconds.items()}  # after compilation, at full clocks
+        copied = 2 * size / float(np.median(seconds["copy"]))  # a copy reads and writes
+        for name in kernels:
+            speed = size / (middle := float(np.median(seconds[name])))
+            numbers = {"ms": middle * 1e3, "gb_s": speed / 1e9, "copy_gb_s": copied / 1e9, "copy_share": speed / copied}
+            over = float(np.median(seconds[name] / seconds["ours"]))
+            yield {"measure": "gpu_speed", **_what(name, vocab, dtype), **numbers, "over_ours": over}
 
 
 def _what(name: str, vocab: int, dtype: str) -> Record:
     return {"contender": name, "vocab": vocab, "dtype": dtype}
-
-
-def _seconds(work: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Device seconds of each round, in turns; the first rounds, of compilation and rising clocks, do not count."""
-    shuffle = random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(WARM_UP + ROUNDS):
-        for name in shuffle.sample(list(work), len(work)):
-            taken = _device_seconds(work[name])
-            seconds[name] += [taken] if turn >= WARM_UP else []
-    return seconds
 
 
 def _device_seconds(work: Callable[[], object]) -> float:
@@ -223,7 +179,7 @@ def _report(records: list[Record]) -> bool:
     """Print what was found; True if a number of ours is wrong."""
     print(", ".join([records[0]["device"], *(f"{k} {v}" for k, v in records[0]["versions"].items())]))
     lines = [line for record in records[1:] if (line := _line(record))]
-    print("\n".join(text + (f"  {mark}" if mark else "") for text, mark in lines))
+    print(*(f"{text}  {mark}".rstrip() for text, mark in lines), sep="\n")
     if not any(record.get("contender") == "trl" for record in records):
         print("TRL is not installed: its kernel and the GRPO step were left out")
     return any(mark == "WRONG" for _, mark in lines)

@@ -25,14 +25,8 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
     """
     label(f"start seed{seed}")
     settings = start_settings(read_resolved(config, seed), seed)
-    artifact = Artifact(
-        out=out,
-        stage="start",
-        cell={"seed": seed},
-        script=Path(__file__),
-        settings=settings,
-        inputs={"sft": sft, "data": data},
-    )
+    inputs, cell = {"sft": sft, "data": data}, {"seed": seed}
+    artifact = Artifact(out=out, stage="start", cell=cell, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
     with artifact.write() as folder:
@@ -40,29 +34,24 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
         told, broken = in_words(start, settings)
         progress(told)
         if broken:
-            raise ValueError(
-                f"no start for GRPO: {broken} (grpo.start); change the sft section, the data, or the limit"
-            )
+            change = "change the sft section, the data, or the limit"
+            raise ValueError(f"no start for GRPO: {broken} (grpo.start); {change}")
         (folder / "start.json").write_text(json.dumps(start, indent=1) + "\n", encoding="utf-8")
 
 
 def in_words(start: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str]:
     """What was measured, and which limits it is outside of (empty if none)."""
     accuracy, limits = start["accuracy"], settings["grpo"]["start"]
-    mixes = ["+".join(sorted(mix)) for mix in settings["rewards"]]
-    flat = [
-        f"{share:.2f} of the groups earn the same from {mix}"
-        for mix, share in zip(mixes, start["zero_variance"], strict=True)
-    ]
+    shares = dict(zip(map("+".join, map(sorted, settings["rewards"])), start["zero_variance"], strict=True))
+    flat = {mix: f"{share:.2f} of the groups earn the same from {mix}" for mix, share in shares.items()}
     broken = []
     if accuracy < limits["min_accuracy"]:
         broken.append(f"accuracy {accuracy:.2f} is below min_accuracy {limits['min_accuracy']}")
     if accuracy > limits["max_accuracy"]:
         broken.append(f"accuracy {accuracy:.2f} is above max_accuracy {limits['max_accuracy']}")
     most = limits["max_zero_variance"]
-    shares = zip(flat, start["zero_variance"], strict=True)
-    broken += [f"{text}, more than max_zero_variance {most}" for text, share in shares if share > most]
-    return f"greedy strict accuracy {accuracy:.2f}; {', '.join(flat)}", "; ".join(broken)
+    broken += [f"{flat[mix]}, more than max_zero_variance {most}" for mix, share in shares.items() if share > most]
+    return f"greedy strict accuracy {accuracy:.2f}; {', '.join(flat.values())}", "; ".join(broken)
 
 
 def measure(settings: Mapping[str, Any], checkpoint: Path, data: Path) -> dict[str, Any]:
@@ -81,16 +70,10 @@ def measure(settings: Mapping[str, Any], checkpoint: Path, data: Path) -> dict[s
     rows = read_rows(data / "data.parquet", "grpo")
     chosen = generator(seed, "start").permutation(len(rows))[: limits["prompts"]]
     rows = [rows[i] for i in sorted(chosen)]
-    generations = generate(
-        load_model(checkpoint, settings["compute"]["device"]),
-        load_tokenizer(checkpoint),
-        rows,
-        samples=grpo["num_generations"],
-        temperature=grpo["temperature"],
-        max_new_tokens=grpo["max_completion_length"],
-        batch_size=settings["batch_size"],
-        seed=integer_seed(seed, "start"),
-    )
+    how = {"samples": grpo["num_generations"], "temperature": grpo["temperature"]}
+    how |= {"max_new_tokens": grpo["max_completion_length"], "batch_size": settings["batch_size"]}
+    model, tokenizer = load_model(checkpoint, settings["compute"]["device"]), load_tokenizer(checkpoint)
+    generations = generate(model, tokenizer, rows, seed=integer_seed(seed, "start"), **how)
     scores = score(settings["task"], rows, generations, CompositeWeights())
     accuracy, sampled = (float(scores[scores["mode"] == mode]["strict"].mean()) for mode in ("greedy", "sampled"))
     flat = [zero_variance(scores, weights) for weights in settings["rewards"]]

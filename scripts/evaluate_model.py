@@ -34,14 +34,9 @@ def main(
     if out is None or not generations:
         raise ValueError("give --generations and --out, or --gate CHECKPOINT")
     study = read_resolved(config)
-    artifact = Artifact(
-        out=out,
-        stage="scores",
-        cell={},
-        script=Path(__file__),
-        settings=score_settings(study),
-        inputs={"data": data, **{f"{folder.parent.name}/{folder.name}": folder for folder in generations}},
-    )
+    settings, inputs = score_settings(study), {f"{path.parent.name}/{path.name}": path for path in generations}
+    inputs |= {"data": data}
+    artifact = Artifact(out=out, stage="scores", cell={}, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return 0
     import pandas as pd

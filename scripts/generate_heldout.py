@@ -21,34 +21,18 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
     """
     label(f"generate {arm} seed{seed}")
     study = read_resolved(config, seed, arm)
-    artifact = Artifact(
-        out=out,
-        stage="generate",
-        cell={"arm": arm, "seed": seed},
-        script=Path(__file__),
-        settings=settings(study, arm, seed),
-        inputs={"model": model, "data": data},
-    )
+    told, cell, inputs = settings(study, arm, seed), {"arm": arm, "seed": seed}, {"model": model, "data": data}
+    artifact = Artifact(out=out, stage="generate", cell=cell, script=Path(__file__), settings=told, inputs=inputs)
     if artifact.reuse():
         return
     from coherence.evaluation.generate import generate_split
     from coherence.streams import integer_seed
 
     with artifact.write() as folder:
-        section = study["evaluate"]
-        generations = generate_split(
-            model,
-            data,
-            "heldout",
-            study["compute"]["device"],
-            samples=section["samples"],
-            temperature=section["temperature"],
-            max_new_tokens=section["max_new_tokens"],
-            batch_size=section["batch_size"],
-            seed=integer_seed(seed, "evaluate", arm),
-        )
-        generations = generations.assign(arm=arm, seed=seed)
-        generations.to_parquet(folder / "generations.parquet", index=False)
+        how = {key: study["evaluate"][key] for key in ("samples", "temperature", "max_new_tokens", "batch_size")}
+        stream = integer_seed(seed, "evaluate", arm)
+        found = generate_split(model, data, "heldout", study["compute"]["device"], seed=stream, **how)
+        found.assign(arm=arm, seed=seed).to_parquet(folder / "generations.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Watch a training run: point it at a log and see the geometry of learning."""
 
-import os
+import io
 import shutil
 import sys
 import time
@@ -15,7 +15,7 @@ from coherence.console import run_cli
 from coherence.observing.findings import Finding, findings, stale
 from coherence.observing.logs import read_all, stamps
 from coherence.observing.run import Run, as_json, observe
-from coherence.observing.terminal import BLOCKS, Screen, full, one_line, printable
+from coherence.observing.terminal import full, one_line, printable
 
 PAUSE_S = 1.0
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"
@@ -49,6 +49,8 @@ def main(
         vocab_size: Size V of the vocabulary, where nothing beside the log tells it: Phi = 1 - H / ln V.
         run: Which of several runs.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # of characters that the terminal does not have
     if live and (json or out):
         raise ValueError("--live shows runs in the terminal: leave out --json and --out")
     if out and out.suffix not in (".html", ".png", ".svg"):
@@ -69,7 +71,7 @@ def main(
         told = [{**as_json(one), "wrong": [finding._asdict() for finding in wrong]} for one, wrong in seen]
         print(dumps(told[0] if len(told) == 1 else {"runs": told}, indent=1))
     else:
-        print(*show(seen, terminal()), sep="\n")
+        print(*show(seen), sep="\n")
 
 
 def look(path: Path, run: str | None, vocab_size: int | None) -> list[tuple[Run, list[Finding]]]:
@@ -83,22 +85,11 @@ def look(path: Path, run: str | None, vocab_size: int | None) -> list[tuple[Run,
     return [(one, findings(one)) for one in seen]
 
 
-def show(seen: Sequence[tuple[Run, Sequence[Finding]]], screen: Screen) -> list[str]:
+def show(seen: Sequence[tuple[Run, Sequence[Finding]]]) -> list[str]:
     """One run in full; of several one line each."""
     if len(seen) == 1:
-        return full(*seen[0], screen)
-    return screen.spell([one_line(run, wrong, screen) for run, wrong in seen])
-
-
-def terminal() -> Screen:
-    """Width, colour and characters of stdout."""
-    blocks = True
-    try:
-        BLOCKS.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        blocks = False
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return Screen(shutil.get_terminal_size().columns, colour, blocks)
+        return full(*seen[0], shutil.get_terminal_size().columns)
+    return [one_line(run, wrong) for run, wrong in seen]
 
 
 def follow(path: Path, run: str | None, vocab_size: int | None) -> None:
@@ -110,7 +101,7 @@ def follow(path: Path, run: str | None, vocab_size: int | None) -> None:
     try:
         while True:
             judged = [(one, [*wrong, *_stale(one, written)]) for one, wrong in seen]
-            text = "\n".join([*show(judged, terminal()), trouble])
+            text = "\n".join([*show(judged), trouble])
             if text != shown:
                 print(CLEAR if sys.stdout.isatty() else "", text, sep="", flush=True)
             shown = text

@@ -19,14 +19,8 @@ def main(config: Path, data: Path, out: Path) -> None:
     """
     label("baselines")
     study = read_resolved(config)
-    artifact = Artifact(
-        out=out,
-        stage="baselines",
-        cell={},
-        script=Path(__file__),
-        settings=baseline_settings(study),
-        inputs={"data": data},
-    )
+    settings, inputs = baseline_settings(study), {"data": data}
+    artifact = Artifact(out=out, stage="baselines", cell={}, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
     from coherence.evaluation.baselines import score_baselines

@@ -20,22 +20,13 @@ def main(config: Path, data: Path, scores: Path, models: list[Path], generations
         out: folder of the artifact.
     """
     label("compat")
-    names = [f"{folder.parent.name}/{folder.name}" for folder in generations]
-    if names != [f"{folder.parent.name}/{folder.name}" for folder in models]:
+    if [folder.parts[-2:] for folder in models] != [folder.parts[-2:] for folder in generations]:
         raise ValueError("--models and --generations name the same checkpoints, in the same order")
-    artifact = Artifact(
-        out=out,
-        stage="compat",
-        cell={},
-        script=Path(__file__),
-        settings=compat_settings(study := read_resolved(config)),
-        inputs={
-            "data": data,
-            "scores": scores,
-            **{f"model/{name}": folder for name, folder in zip(names, models, strict=True)},
-            **{f"generate/{name}": folder for name, folder in zip(names, generations, strict=True)},
-        },
-    )
+    study = read_resolved(config)
+    settings, kinds = compat_settings(study), {"model": models, "generate": generations}
+    inputs = {f"{k}/{path.parent.name}/{path.name}": path for k, paths in kinds.items() for path in paths}
+    inputs |= {"data": data, "scores": scores}
+    artifact = Artifact(out=out, stage="compat", cell={}, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
     import pandas as pd

@@ -23,21 +23,11 @@ def main(config: Path, figures: list[Path], runs: list[Path], data: Path, scores
     """
     label("report")
     name = config.resolve().parent.name
-    artifact = Artifact(
-        out=out,
-        stage="report",
-        cell={"name": name},
-        script=Path(__file__),
-        settings=settings(read_resolved(config), name),
-        inputs={
-            **{stem.name: stem for stem in figures},
-            **{f"{folder.parent.name}/{folder.name}": folder for folder in runs},
-            "data": data,
-            "scores": scores,
-            "lock": lock,
-        },
-        stem=True,
-    )
+    told, cell = settings(read_resolved(config), name), {"name": name}
+    inputs = {"data": data, "scores": scores, "lock": lock, **{stem.name: stem for stem in figures}}
+    inputs |= {f"{folder.parent.name}/{folder.name}": folder for folder in runs}
+    own = Path(__file__)
+    artifact = Artifact(out=out, stage="report", cell=cell, script=own, settings=told, inputs=inputs, stem=True)
     if artifact.reuse():
         return
     import pandas as pd

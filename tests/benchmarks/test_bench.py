@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import growth, table
-from benchmarks.contenders import from_logits, oracle, phi_error
+from benchmarks.contenders import from_logits, largest_error, oracle
 from benchmarks.machine import environment
 from benchmarks.measures import AGREEMENT, composite_work, drop_who_disagrees, make_logits
 from benchmarks.rounds import ratio, take_turns
@@ -97,7 +97,7 @@ def test_logits_are_the_same_for_everybody_and_of_every_sharpness() -> None:
     assert torch.equal(a, b)
     phi = 1.0 - oracle(a, ids)[1] / math.log(1000)
     assert phi.min() < 0.1 and phi.max() > 0.6
-    assert math.isnan(phi_error(torch.tensor([0.0, torch.nan]), np.zeros(2), 10))
+    assert math.isnan(largest_error(torch.tensor([0.0, torch.nan]), np.zeros(2)))
 
 
 def test_the_loops_and_the_batch_see_the_same_completions() -> None:

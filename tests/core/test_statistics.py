@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from coherence.core.statistics import (
     bootstrap_mean,
     interval,
-    paired_difference,
+    paired,
     student,
     zero_variance_share,
 )
@@ -84,7 +84,7 @@ def test_bounds_reach_the_means_and_differences() -> None:
     x = np.array([[1.0, 1, 1, 1], [0, 0, 0, 0]])
     free, bound = (bootstrap_mean(x, _rng(), bounds=bounds) for bounds in (None, (0.0, 1.0)))
     assert free.low < 0 < 1 < free.high and (bound.low, bound.high) == (0, 1)
-    apart = paired_difference(x, 1 - x, _rng(), bounds=(-1.0, 1.0))
+    apart = bootstrap_mean(paired(x, 1 - x), _rng(), bounds=(-1.0, 1.0))
     assert (apart.low, apart.high) == (-1, 1)
 
 
@@ -128,10 +128,10 @@ def test_no_resample_is_refused() -> None:
 
 def test_a_constant_difference_has_no_width_however_the_arms_vary() -> None:
     control = _rng().standard_normal((3, 50))
-    got = paired_difference(control + 0.25, control, _rng())
+    got = bootstrap_mean(paired(control + 0.25, control), _rng())
     assert (got.low, got.high) == (pytest.approx(0.25), pytest.approx(0.25))
     assert got.estimate == pytest.approx(0.25)
-    flipped = paired_difference(control, control + 0.25, _rng())
+    flipped = bootstrap_mean(paired(control, control + 0.25), _rng())
     assert flipped.estimate == pytest.approx(-0.25)
 
 
@@ -139,10 +139,10 @@ def test_pairing_is_narrower_than_two_separate_arms() -> None:
     rng = _rng(2)
     control = _simulated(rng, (0.5, 1.0, 0.1), (6, 30))
     treatment = control + 0.3 + 0.1 * rng.standard_normal((6, 30))
-    paired = paired_difference(treatment, control, _rng(), cluster_I=np.arange(30) // 3)
-    assert paired.low > 0.2 and paired.high < 0.4
+    together = bootstrap_mean(paired(treatment, control), _rng(), cluster_I=np.arange(30) // 3)
+    assert together.low > 0.2 and together.high < 0.4
     alone = bootstrap_mean(treatment, _rng(), cluster_I=np.arange(30) // 3)
-    assert alone.high - alone.low > 5 * (paired.high - paired.low)
+    assert alone.high - alone.low > 5 * (together.high - together.low)
 
 
 def test_zero_variance_share() -> None:
@@ -173,4 +173,4 @@ def test_mistakes_are_named(x: Any, options: dict[str, Any], message: str) -> No
 
 def test_unpaired_arms_are_refused() -> None:
     with pytest.raises(ValueError, match="same seeds and items"):
-        paired_difference(np.zeros((2, 3)), np.zeros((1, 3)), _rng())
+        paired(np.zeros((2, 3)), np.zeros((1, 3)))

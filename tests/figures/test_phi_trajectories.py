@@ -9,7 +9,7 @@ import pytest
 from made import generations, grpo_run, sft_run, tokenizer_folder
 from tokenizers import Tokenizer
 
-from coherence.figures.curves import median_curve, settled
+from coherence.figures.curves import bold_curve, median_curve
 from coherence.figures.phi_trajectories import (
     draw,
     example_tokens,
@@ -77,8 +77,8 @@ def test_spans_of_punctuation_are_runs_of_positions() -> None:
 def test_bold_is_the_median_over_seeds_where_the_running_median_is_whole() -> None:
     data = pd.DataFrame({"seed": [0] * 5 + [1] * 5, "x": [1, 2, 3, 4, 5] * 2, "phi": [0, 1, 0, 0, 0, 0, 1, 0, 1, 0]})
     assert median_curve(data, "x", "phi").tolist() == [0, 1, 0, 0.5, 0]
-    assert settled(median_curve(data, "x", "phi", 3), 3).to_dict() == {2: 0, 3: 0.5, 4: 0}
-    assert len(settled(median_curve(data, "x", "phi", 5), 5)) == 5, "all of a curve that is no longer than the window"
+    assert bold_curve(data, "x", "phi", 3).to_dict() == {2: 0, 3: 0.5, 4: 0}
+    assert len(bold_curve(data, "x", "phi", 5)) == 5, "all of a curve that is no longer than the window"
 
 
 def test_both_panels_in_one_table(tokenizer: Tokenizer) -> None:

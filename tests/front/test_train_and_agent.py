@@ -222,6 +222,7 @@ def test_the_agents_phi_is_that_of_a_forward_over_what_it_said(tuned: Path, monk
     for temperature in (0.0, 1.5):
         said.clear()
         step = agent_step(model, tokenizer, "Click Save in Mail", 0.1, 12, temperature, seed=3)
+        del said[: -step.n_tokens]  # decoded twice: as a study stores it, and as it is shown here
         assert (len(said), said[-1] == tokenizer.eos_token_id) == (step.n_tokens, step.ended)
         prompt = prompt_ids(tokenizer, render_prompt(tokenizer, "Click Save in Mail"))
         with torch.no_grad():

@@ -1,6 +1,6 @@
 """What exact arithmetic says about the claims made for the paper's constants. A width d is triadic when d = 3 * 2^k."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, log
@@ -61,160 +61,94 @@ def verdict_of(covered: Iterable[bool], excluded: Iterable[bool] = ()) -> Verdic
 
 def constant_checks() -> list[ConstantCheck]:
     """Every published statement about kappa, sigma, T*, P Phi and the R phases, checked exactly."""
-    return [
-        *_definitions(),
-        *_conservation(),
-        *_triadic_widths(),
-        *_rationality(),
-        *_context_tax(),
-        *_products(),
-        *_occurrence(),
-        *_kuramoto_phases(),
-    ]
+    parts = _definitions, _conservation, _triadic_widths, _rationality, _context_tax, _products, _occurrence
+    return [check for part in (*parts, _kuramoto_phases) for check in part()]
 
 
-def _definitions() -> list[ConstantCheck]:
+Checks = Iterator[ConstantCheck]
+
+
+def _definitions() -> Checks:
     published = [
         ("kappa", "2^6 / 3", KAPPA, Fraction(2**6, 3)),
         ("sigma", "3 / 2^4", SIGMA, Fraction(3, 2**4)),
         ("defect_threshold", "3 / 100", DEFECT_THRESHOLD, Fraction("0.03")),
     ]
-    return [
-        ConstantCheck(name, f"{name} = {text}", str(value), str(ours), "definition", verdict_of([ours == value]))
-        for name, text, ours, value in published
-    ]
+    for name, text, ours, value in published:
+        told = name, f"{name} = {text}", str(value), str(ours)
+        yield ConstantCheck(*told, "definition", verdict_of([ours == value]))
 
 
-def _conservation() -> list[ConstantCheck]:
+def _conservation() -> Checks:
     """sigma T*(d) / d: the width cancels, so the product is 4 for any d whatever."""
     product = {d: SIGMA * t_star(d) / d for d in (*PUBLISHED_EXPONENTS, *OTHER_WIDTHS, 1, 7)}
-    float_product = float(KAPPA) * float(SIGMA)
-    return [
-        ConstantCheck(
-            "conservation",
-            "sigma T*(d) / d = kappa sigma = 4 is conserved for triadic d",
-            "4",
-            ", ".join(sorted({str(value) for value in product.values()})),
-            "claim",
-            verdict_of(
-                (product[d] == 4 for d in product if is_triadic(d)),
-                (product[d] == 4 for d in product if not is_triadic(d)),
-            ),
-            "the product of two definitions; no measured quantity enters it",
-        ),
-        ConstantCheck(
-            "conservation_float64",
-            "kappa sigma = 4 in binary64",
-            "4.0",
-            repr(float_product),
-            "arithmetic",
-            verdict_of([float_product == KAPPA_SIGMA]),
-        ),
-    ]
+    triadic, others = ([v == 4 for d, v in product.items() if is_triadic(d) == wanted] for wanted in (True, False))
+    statement, computed = (
+        "sigma T*(d) / d = kappa sigma = 4 is conserved for triadic d",
+        set(map(str, product.values())),
+    )
+    note = "the product of two definitions; no measured quantity enters it"
+    told = "conservation", statement, "4", ", ".join(sorted(computed))
+    yield ConstantCheck(*told, "claim", verdict_of(triadic, others), note)
+    in_float = float(KAPPA) * float(SIGMA)
+    told = "conservation_float64", "kappa sigma = 4 in binary64", "4.0", repr(in_float)
+    yield ConstantCheck(*told, "arithmetic", verdict_of([in_float == KAPPA_SIGMA]))
 
 
-def _triadic_widths() -> list[ConstantCheck]:
-    rows = [
-        ConstantCheck(
-            f"t_star_{d}",
-            f"T*({d}) = 2^{exponent}",
-            str(2**exponent),
-            str(t_star(d)),
-            "arithmetic",
-            verdict_of([t_star(d) == 2**exponent]),
-        )
-        for d, exponent in PUBLISHED_EXPONENTS.items()
-    ]
-    exceptions = [d for d in SEARCHED_WIDTHS if is_power_of_two(t_star(d)) != is_triadic(d)]
-    return [
-        *rows,
-        _no_exceptions("t_star_power_of_two", "T*(d) is a power of two iff d = 3 * 2^k", exceptions),
-    ]
+def _triadic_widths() -> Checks:
+    for d, exponent in PUBLISHED_EXPONENTS.items():
+        told = f"t_star_{d}", f"T*({d}) = 2^{exponent}", str(2**exponent), str(t_star(d))
+        yield ConstantCheck(*told, "arithmetic", verdict_of([t_star(d) == 2**exponent]))
+    agree = (is_power_of_two(t_star(d)) == is_triadic(d) for d in SEARCHED_WIDTHS)
+    yield _searched("t_star_power_of_two", "T*(d) is a power of two iff d = 3 * 2^k", agree)
 
 
-def _no_exceptions(name: str, statement: str, exceptions: list[int]) -> ConstantCheck:
-    searched = f"in d = {SEARCHED_WIDTHS[0]}..{SEARCHED_WIDTHS[-1]}"
-    found = f"{len(exceptions)} exceptions {searched}"
-    return ConstantCheck(name, statement, f"0 exceptions {searched}", found, "arithmetic", verdict_of([not exceptions]))
+def _searched(name: str, statement: str, agree: Iterable[bool]) -> ConstantCheck:
+    """A statement about every width: `agree` says of each whether it is no exception."""
+    exceptions = sum(not agrees for agrees in agree)
+    searched = f"exceptions in d = {SEARCHED_WIDTHS[0]}..{SEARCHED_WIDTHS[-1]}"
+    told = name, statement, f"0 {searched}", f"{exceptions} {searched}"
+    return ConstantCheck(*told, "arithmetic", verdict_of([not exceptions]))
 
 
-def _rationality() -> list[ConstantCheck]:
-    values = {d: t_star(d) for d in OTHER_WIDTHS}
-    listed = ", ".join(f"T*({d}) = {value}" for d, value in values.items())
-    integers = [d for d, value in values.items() if is_integer(value)]
-    exceptions = [d for d in SEARCHED_WIDTHS if is_integer(t_star(d)) != (d % 3 == 0)]
-    return [
-        ConstantCheck(
-            "t_star_irrational",
-            "T* of a non-triadic width is irrational",
-            "no ratio of whole numbers",
-            listed,
-            "claim",
-            verdict_of(value * value.denominator != value.numerator for value in values.values()),
-            "a rational number times a whole number is rational",
-        ),
-        ConstantCheck(
-            "t_star_whole",
-            "T* of a non-triadic width is not a whole number",
-            "none",
-            ", ".join(f"T*({d}) = {values[d]}" for d in integers) or "none",
-            "claim",
-            verdict_of(not is_integer(value) for value in values.values()),
-            "the weaker reading; any multiple of 3 gives a whole number, a power of two or not",
-        ),
-        _no_exceptions("t_star_integer", "T*(d) is a whole number iff 3 divides d", exceptions),
-    ]
-
-
-def _power_of_two_at_most(value: Fraction) -> Fraction:
-    power = Fraction(1)
-    while power * 2 <= value:
-        power *= 2
-    return power
+def _rationality() -> Checks:
+    values = {f"T*({d})": t_star(d) for d in OTHER_WIDTHS}
+    rational = verdict_of(value * value.denominator != value.numerator for value in values.values())
+    listed = ", ".join(f"{name} = {value}" for name, value in values.items())
+    told = "t_star_irrational", "T* of a non-triadic width is irrational", "no ratio of whole numbers", listed
+    yield ConstantCheck(*told, "claim", rational, "a rational number times a whole number is rational")
+    whole = ", ".join(f"{name} = {value}" for name, value in values.items() if is_integer(value))
+    told = "t_star_whole", "T* of a non-triadic width is not a whole number", "none", whole or "none"
+    note = "the weaker reading; any multiple of 3 gives a whole number, a power of two or not"
+    yield ConstantCheck(*told, "claim", verdict_of([not whole]), note)
+    agree = (is_integer(t_star(d)) == (d % 3 == 0) for d in SEARCHED_WIDTHS)
+    yield _searched("t_star_integer", "T*(d) is a whole number iff 3 divides d", agree)
 
 
 def _tax(width: int) -> dict[str, Fraction]:
     """1 - T*/next and 1 - previous/T*, against the neighbouring powers of two."""
-    previous = _power_of_two_at_most(t_star(width))
+    previous = 2 ** (int(t_star(width)).bit_length() - 1)
     return {"up": 1 - t_star(width) / (2 * previous), "down": 1 - previous / t_star(width)}
 
 
-def _context_tax() -> list[ConstantCheck]:
+def _context_tax() -> Checks:
     """The published 33 % is exact for d = 2^k rounded up and for d = 9 * 2^k rounded down."""
-    exact = {"up": 1, "down": 9}
-    return [row for direction, odd in exact.items() for row in _context_tax_rows(direction, odd)]
+    for direction, odd in {"up": 1, "down": 9}.items():
+        taxes = {d: _tax(d)[direction] for d in OTHER_WIDTHS}
+        claim = f"a non-triadic width pays 33 % of context when T* is rounded {direction} to a power of two"
+        listed = ", ".join(f"{tax} at d = {d}" for d, tax in taxes.items())
+        verdict = verdict_of(tax == PUBLISHED_TAX for tax in taxes.values())
+        yield ConstantCheck(f"context_tax_{direction}", claim, str(PUBLISHED_TAX), listed, "claim", verdict)
+        agree = ((_tax(d)[direction] == PUBLISHED_TAX) == is_power_of_two(Fraction(d, odd)) for d in SEARCHED_WIDTHS)
+        statement = f"T* rounded {direction} costs exactly 1/3 iff d = {odd} * 2^k"
+        yield _searched(f"context_tax_{direction}_exact", statement, agree)
 
 
-def _context_tax_rows(direction: str, odd: int) -> list[ConstantCheck]:
-    taxes = {d: _tax(d)[direction] for d in OTHER_WIDTHS}
-    exceptions = [
-        d for d in SEARCHED_WIDTHS if (_tax(d)[direction] == PUBLISHED_TAX) != is_power_of_two(Fraction(d, odd))
-    ]
-    claim = ConstantCheck(
-        f"context_tax_{direction}",
-        f"a non-triadic width pays 33 % of context when T* is rounded {direction} to a power of two",
-        str(PUBLISHED_TAX),
-        ", ".join(f"{tax} at d = {d}" for d, tax in taxes.items()),
-        "claim",
-        verdict_of(tax == PUBLISHED_TAX for tax in taxes.values()),
-    )
-    statement = f"T* rounded {direction} costs exactly 1/3 iff d = {odd} * 2^k"
-    return [claim, _no_exceptions(f"context_tax_{direction}_exact", statement, exceptions)]
-
-
-def _products() -> list[ConstantCheck]:
-    examples = [("9/10", "4/5", "18/25"), ("9/10", "1/5", "9/50")]
-    return [
-        ConstantCheck(
-            f"cloud_product_phi_{phi}",
-            f"P = {p}, Phi = {phi}: P Phi = {expected}",
-            expected,
-            str(Fraction(p) * Fraction(phi)),
-            "arithmetic",
-            verdict_of([Fraction(p) * Fraction(phi) == Fraction(expected)]),
-        )
-        for p, phi, expected in examples
-    ]
+def _products() -> Checks:
+    for p, phi, expected in (("9/10", "4/5", "18/25"), ("9/10", "1/5", "9/50")):
+        product = Fraction(p) * Fraction(phi)
+        told = f"cloud_product_phi_{phi}", f"P = {p}, Phi = {phi}: P Phi = {expected}", expected, str(product)
+        yield ConstantCheck(*told, "arithmetic", verdict_of([product == Fraction(expected)]))
 
 
 def phi_can_fall_to(phi: Fraction, p: Fraction, vocab_size: int) -> bool:
@@ -237,23 +171,15 @@ def phi_floor(p: Fraction, vocab_size: int) -> float:
     return 1 - entropy / log(vocab_size)
 
 
-def _occurrence() -> list[ConstantCheck]:
-    p, rows = Fraction(9, 10), []
+def _occurrence() -> Checks:
+    p = Fraction(9, 10)
     for phi in (Fraction(4, 5), Fraction(1, 5)):
         floors = ", ".join(f"Phi >= {phi_floor(p, v):.4f} at V = {v}" for v in REAL_VOCABULARIES)
         smallest = next(v for v in range(2, 10_000) if not phi_can_fall_to(phi, p, v))
-        rows.append(
-            ConstantCheck(
-                f"occurs_phi_{phi}",
-                f"a token with P = {p} can have Phi = {phi} in a real vocabulary",
-                f"Phi = {phi}",
-                floors,
-                "claim",
-                verdict_of(phi_can_fall_to(phi, p, v) for v in REAL_VOCABULARIES),
-                f"already impossible at V = {smallest}: P = {p} leaves too little entropy",
-            )
-        )
-    return rows
+        statement = f"a token with P = {p} can have Phi = {phi} in a real vocabulary"
+        verdict = verdict_of(phi_can_fall_to(phi, p, v) for v in REAL_VOCABULARIES)
+        note = f"already impossible at V = {smallest}: P = {p} leaves too little entropy"
+        yield ConstantCheck(f"occurs_phi_{phi}", statement, f"Phi = {phi}", floors, "claim", verdict, note)
 
 
 def _binary_order(share_of_ones: Fraction) -> Fraction:
@@ -261,41 +187,30 @@ def _binary_order(share_of_ones: Fraction) -> Fraction:
     return abs(1 - 2 * share_of_ones)
 
 
-def _kuramoto_phases() -> list[ConstantCheck]:
+def _kuramoto_phases() -> Checks:
     """The phase classifier (gaseous R < .3, crystalline R >= .7) on sequences whose R is known exactly."""
     zeros, half, ones = (_binary_order(Fraction(share)) for share in ("0", "1/2", "1"))
     low, high = 2 / PI_HIGH, 2 / PI_LOW  # uniform Phi: R = 2 / pi
-    order = f"R(0) = {zeros}, R(1) = {ones}"
-    return [
-        _phase_row("zeros", "Phi = 0 everywhere is gaseous", "R < 3/10", f"R = {zeros}", zeros < GASEOUS_BELOW),
-        _phase_row("ones", "Phi = 1 everywhere is crystalline", "R >= 7/10", f"R = {ones}", ones >= CRYSTALLINE_FROM),
-        _phase_row("order", "R tells Phi = 0 from Phi = 1", "R(0) != R(1)", order, zeros != ones),
-        _phase_row(
-            "uniform",
-            "independent uniform Phi is gaseous",
-            "R < 3/10",
-            f"{low} < R < {high}",
-            high < GASEOUS_BELOW,
-        ),
-        _phase_row("half", "Phi half 0 and half 1 is gaseous", "R < 3/10", f"R = {half}", half < GASEOUS_BELOW),
-        _mixture_row(),
+    gas, order = "R < 3/10", f"R(0) = {zeros}, R(1) = {ones}"
+    rows = [
+        ("zeros", "Phi = 0 everywhere is gaseous", gas, f"R = {zeros}", zeros < GASEOUS_BELOW),
+        ("ones", "Phi = 1 everywhere is crystalline", "R >= 7/10", f"R = {ones}", ones >= CRYSTALLINE_FROM),
+        ("order", "R tells Phi = 0 from Phi = 1", "R(0) != R(1)", order, zeros != ones),
+        ("uniform", "independent uniform Phi is gaseous", gas, f"{low} < R < {high}", high < GASEOUS_BELOW),
+        ("half", "Phi half 0 and half 1 is gaseous", gas, f"R = {half}", half < GASEOUS_BELOW),
     ]
-
-
-def _phase_row(name: str, statement: str, expected: str, computed: str, agrees: bool) -> ConstantCheck:
     note = "R measures how alike the Phi are, not how high"
-    return ConstantCheck(f"kuramoto_{name}", statement, expected, computed, "claim", verdict_of([agrees]), note)
+    for name, statement, expected, computed, agrees in rows:
+        told = f"kuramoto_{name}", statement, expected, computed
+        yield ConstantCheck(*told, "claim", verdict_of([agrees]), note)
+    yield _mixture()
 
 
-def _mixture_row() -> ConstantCheck:
+def _mixture() -> ConstantCheck:
     low, high = Fraction(7, 20), Fraction(13, 20)
     gaseous = {share: _binary_order(share) < GASEOUS_BELOW for share in (Fraction(k, 1000) for k in range(1001))}
     found = [share for share, is_gaseous in gaseous.items() if is_gaseous]
-    return ConstantCheck(
-        "kuramoto_mixture",
-        "a mixture of Phi = 0 and Phi = 1 is gaseous iff the share of ones lies between 7/20 and 13/20",
-        f"shares {low} to {high}, ends excluded",
-        f"shares {min(found)} to {max(found)} in steps of 1/1000",
-        "arithmetic",
-        verdict_of((low < share < high) == is_gaseous for share, is_gaseous in gaseous.items()),
-    )
+    statement = "a mixture of Phi = 0 and Phi = 1 is gaseous iff the share of ones lies between 7/20 and 13/20"
+    told = f"shares {low} to {high}, ends excluded", f"shares {min(found)} to {max(found)} in steps of 1/1000"
+    agree = verdict_of((low < share < high) == is_gaseous for share, is_gaseous in gaseous.items())
+    return ConstantCheck("kuramoto_mixture", statement, *told, "arithmetic", agree)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ from coherence.core.backends.moments import Moments
 if TYPE_CHECKING:
     import torch
 
-A = TypeVar("A")  # a NumPy array or a torch tensor
-ArrayN = npt.NDArray[Any]
+A = TypeVar("A", npt.NDArray[Any], "torch.Tensor")
+N = TypeVar("N", float, npt.NDArray[Any], "torch.Tensor")
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,9 @@ class TokenStatistics(Generic[A]):
     tempered_logp: A
 
 
-@overload
 def token_statistics(
-    logits: ArrayN,
-    token_ids: ArrayN,
-    *,
-    vocab_size: int | None = None,
-    temperature: float = 1.0,
-    backend: str | None = None,
-) -> TokenStatistics[ArrayN]: ...
-@overload
-def token_statistics(
-    logits: torch.Tensor,
-    token_ids: torch.Tensor,
-    *,
-    vocab_size: int | None = None,
-    temperature: float = 1.0,
-    backend: str | None = None,
-) -> TokenStatistics[torch.Tensor]: ...
-def token_statistics(
-    logits: Any,
-    token_ids: Any,
-    *,
-    vocab_size: int | None = None,
-    temperature: float = 1.0,
-    backend: str | None = None,
-) -> Any:
+    logits: A, token_ids: A, *, vocab_size: int | None = None, temperature: float = 1.0, backend: str | None = None
+) -> TokenStatistics[A]:
     """Phi_t = 1 - H(P_t)/ln V of the logits [..., T, V] that *predict* token_ids [..., T].
 
     vocab_size: number of real tokens; columns beyond it (a padded head) enter neither softmax nor ln V.
@@ -83,41 +60,17 @@ def token_statistics(
     return _statistics(moments, _family(x).pick(x, ids), real, temperature)
 
 
-@overload
 def hidden_statistics(
-    hidden: ArrayN,
-    head_weight: ArrayN,
-    token_ids: ArrayN,
+    hidden: A,
+    head_weight: A,
+    token_ids: A,
     *,
-    bias: ArrayN | None = None,
+    bias: A | None = None,
     vocab_size: int | None = None,
     temperature: float = 1.0,
-    transform: Callable[[ArrayN], ArrayN] | None = None,
+    transform: Callable[[A], A] | None = None,
     backend: str | None = None,
-) -> TokenStatistics[ArrayN]: ...
-@overload
-def hidden_statistics(
-    hidden: torch.Tensor,
-    head_weight: torch.Tensor,
-    token_ids: torch.Tensor,
-    *,
-    bias: torch.Tensor | None = None,
-    vocab_size: int | None = None,
-    temperature: float = 1.0,
-    transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    backend: str | None = None,
-) -> TokenStatistics[torch.Tensor]: ...
-def hidden_statistics(
-    hidden: Any,
-    head_weight: Any,
-    token_ids: Any,
-    *,
-    bias: Any = None,
-    vocab_size: int | None = None,
-    temperature: float = 1.0,
-    transform: Callable[[Any], Any] | None = None,
-    backend: str | None = None,
-) -> Any:
+) -> TokenStatistics[A]:
     """`token_statistics` of the logits hidden [..., T, D] @ head_weight [V, D]^T + bias [V], never held at once.
 
     Vocabulary tiles are multiplied in the dtype of `hidden` and merged exactly; head rows from vocab_size on
@@ -137,13 +90,7 @@ def hidden_statistics(
     return _statistics(shaped, chosen.reshape(ids.shape), real, temperature)
 
 
-@overload
-def phi_from_entropy(entropy: float, vocab_size: int) -> float: ...
-@overload
-def phi_from_entropy(entropy: ArrayN, vocab_size: int) -> ArrayN: ...
-@overload
-def phi_from_entropy(entropy: torch.Tensor, vocab_size: int) -> torch.Tensor: ...
-def phi_from_entropy(entropy: Any, vocab_size: int) -> Any:
+def phi_from_entropy(entropy: N, vocab_size: int) -> N:
     """Phi = 1 - H/ln V for entropies in nats at temperature 1. Raises ValueError for V < 2: Phi is undefined.
 
     Not clamped: a Phi outside [0, 1] tells that H was taken over another vocabulary.
@@ -151,11 +98,7 @@ def phi_from_entropy(entropy: Any, vocab_size: int) -> Any:
     return 1.0 - entropy / _log_vocab(vocab_size)
 
 
-@overload
-def completion_logits(logits: ArrayN, prompt_length: int) -> ArrayN: ...
-@overload
-def completion_logits(logits: torch.Tensor, prompt_length: int) -> torch.Tensor: ...
-def completion_logits(logits: Any, prompt_length: int) -> Any:
+def completion_logits(logits: A, prompt_length: int) -> A:
     """Rows P-1 .. T-2 of a whole sequence's logits [..., T, V]: those that predict tokens P .. T-1. A view.
 
     Row t predicts token t+1. Raises ValueError unless 1 <= P <= T: the first token is predicted by nothing.

@@ -52,25 +52,15 @@ def bootstrap_mean(
     return interval(float(scores.mean()), means_R, len(scores), level, bounds)
 
 
-def paired_difference(
-    treatment_SI: npt.ArrayLike,
-    control_SI: npt.ArrayLike,
-    rng: np.random.Generator,
-    *,
-    cluster_I: npt.ArrayLike | None = None,
-    resamples: int = 2000,
-    level: float = 0.95,
-    bounds: Bounds | None = None,
-) -> Interval:
-    """`bootstrap_mean` of treatment - control, two arms scored on the same seeds and items [S, I].
+def paired(treatment_SI: npt.ArrayLike, control_SI: npt.ArrayLike) -> Array:
+    """Treatment - control [S, I] of two arms scored on the same seeds and items, for `bootstrap_mean`.
 
     Raises ValueError if the arms differ in shape: they are then not paired.
     """
     treatment, control = _checked_scores(treatment_SI), _checked_scores(control_SI)
     if treatment.shape != control.shape:
         raise ValueError(f"paired arms need the same seeds and items, got {treatment.shape} and {control.shape}")
-    difference = treatment - control
-    return bootstrap_mean(difference, rng, cluster_I=cluster_I, resamples=resamples, level=level, bounds=bounds)
+    return treatment - control
 
 
 def draws(seeds: int, clusters: int, resamples: int, rng: np.random.Generator) -> tuple[Counts, Counts]:

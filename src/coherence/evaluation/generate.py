@@ -62,7 +62,7 @@ def generate(
     ticker, lines = Ticker(), []
     for number, batch in enumerate(batches, start=1):
         if finite:
-            lines += list(_generate_batch(model, tokenizer, batch, temperature, max_new_tokens, vocab_size))
+            lines += list(complete(model, tokenizer, batch, temperature, max_new_tokens, vocab_size))
         else:
             lines += [_line(tokenizer, request, [], ([], [], [])) for request in batch]
         ticker(number, len(batches), "batches of completions")
@@ -78,7 +78,7 @@ def chunks(plan: list[Request], size: int) -> Iterator[list[Request]]:
     return (plan[start : start + size] for start in range(0, len(plan), size))
 
 
-def _generate_batch(
+def complete(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     batch: Sequence[Request],
@@ -86,6 +86,7 @@ def _generate_batch(
     max_new_tokens: int,
     vocab_size: int,
 ) -> Iterator[dict[str, Any]]:
+    """The lines of `generate` for some requests, all greedy or all sampled."""
     prompts = [prompt_ids(tokenizer, row["prompt"]) for row, _, _ in batch]
     ids_BT, mask_BT = left_pad(prompts, tokenizer.pad_token_id, model.device)
     sampled = batch[0][1] == "sampled"

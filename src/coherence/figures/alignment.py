@@ -15,7 +15,7 @@ from coherence.core.composite import carl_composite
 from coherence.core.separation import auroc
 from coherence.core.statistics import SHARE, Array, draws, interval
 from coherence.figures.arms import Bootstrap
-from coherence.figures.read import Cell
+from coherence.figures.read import Cell, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
 
@@ -170,10 +170,7 @@ def alignment(table: pd.DataFrame, bootstrap: Bootstrap, status: Mapping[Cell, s
     points = kept[["arm", "seed", "id", "strict"]].assign(
         aligned=kept["carl_aligned"], compat=kept["carl_compat"], panel="completion"
     )
-    areas = separation(kept, bootstrap)
-    areas["status"] = [
-        None if pd.isna(seed) else status[arm, seed] for arm, seed in zip(areas["arm"], areas["seed"], strict=True)
-    ]
+    areas = with_status(separation(kept, bootstrap), status)
     parts = [points, areas.assign(panel="separation"), known_cases().assign(panel="case")]
     data = pd.concat(parts, ignore_index=True)
     return data[["panel", *(name for name in data if name != "panel")]].astype({"seed": "Int64"})

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired_difference
-from coherence.figures.read import Cell
+from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired
+from coherence.figures.read import Cell, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
 
@@ -27,6 +27,17 @@ class Scores(NamedTuple):
 
     table: pd.DataFrame
     left_out: int
+
+    @property
+    def size(self) -> str:
+        """How many prompts there are, about how many things, in words."""
+        items, units = (self.table[name].nunique() for name in ("id", "unit"))
+        return f"{items} prompts about {units} units"
+
+    @property
+    def lost(self) -> str:
+        """What was left out, in words; empty where nothing was."""
+        return f"{self.left_out} items without a score somewhere are left out." if self.left_out else ""
 
 
 class Bootstrap(NamedTuple):
@@ -76,11 +87,7 @@ def summarise(scores: pd.DataFrame, reference: str, bootstrap: Bootstrap, status
         for arm in arms
         for row in _rows(part, family, mode, arm, reference, bootstrap)
     ]
-    data = pd.DataFrame(rows).astype({"seed": "Int64"})
-    data["status"] = [
-        None if pd.isna(seed) else status[arm, seed] for arm, seed in zip(data["arm"], data["seed"], strict=True)
-    ]
-    return data
+    return with_status(pd.DataFrame(rows).astype({"seed": "Int64"}), status)
 
 
 def families(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -101,9 +108,9 @@ def _rows(
     if arm != reference:
         values, units = matrix(scores, arm, mode, "strict")
         control, _ = matrix(scores, reference, mode, "strict")
-        rng = generator(0, "figures", "arms", family, mode, arm, DIFFERENCE)
-        pooled = paired_difference(values, control, rng, cluster_I=units, bounds=SHARES_APART, **bootstrap._asdict())
-        yield from _quantity(DIFFERENCE, (values - control).mean(axis=1), scores, pooled)
+        apart, rng = paired(values, control), generator(0, "figures", "arms", family, mode, arm, DIFFERENCE)
+        pooled = bootstrap_mean(apart, rng, cluster_I=units, bounds=SHARES_APART, **bootstrap._asdict())
+        yield from _quantity(DIFFERENCE, apart.mean(axis=1), scores, pooled)
     rows = scores[(scores["arm"] == arm) & (scores["mode"] == mode)]
     counts = np.array(rows.groupby("seed")["completion"].nunique(), dtype=np.float64)
     yield from _quantity(DISTINCT, counts, scores, Interval(float(counts.mean()), np.nan, np.nan, np.nan))

@@ -28,16 +28,7 @@ def _row(data: pd.DataFrame, arm: str, own: list[str], ended: Mapping[str, str],
         differences = [interval(pooled(data, arm, DIFFERENCE, mode), "+.3f") for mode in ("greedy", "sampled")]
     means = [f"{pooled(data, arm, name)['estimate']:.3f}" for name in ("format", "phi", "carl")]
     strict = [interval(pooled(data, arm, "strict", mode)) for mode in ("greedy", "sampled")]
-    return [
-        arm_name(arm),
-        ended[arm],
-        strict[0],
-        *families,
-        strict[1],
-        *differences,
-        distinct(data, arm),
-        *means,
-    ]
+    return [arm_name(arm), ended[arm], strict[0], *families, strict[1], *differences, distinct(data, arm), *means]
 
 
 def interval(values: Mapping[str, float], form: str = ".3f") -> str:
@@ -52,17 +43,16 @@ def distinct(data: pd.DataFrame, arm: str) -> str:
 
 def caption(data: pd.DataFrame, kept: Scores, runs: Sequence[Ended], options: Mapping[str, Any]) -> str:
     """What figure and table show, in numbers from the data."""
-    items, units, count = (kept.table[name].nunique() for name in ("id", "unit", "seed"))
+    items, count = (kept.table[name].nunique() for name in ("id", "seed"))
     arms = [arm for arm in arm_order(data["arm"]) if arm != START]
     moves = "; ".join(_move(data, arm) for arm in arms)
-    left_out = f"{kept.left_out} items without a score somewhere are left out." if kept.left_out else ""
     return f"""\
-**Arms on the held-out split.** Strict accuracy on {items} prompts about {units} units, greedy (filled) and sampled
+**Arms on the held-out split.** Strict accuracy on {kept.size}, greedy (filled) and sampled
 (open), by family of prompts; its difference to {options["reference"]}, prompt by prompt, over all items; and the mean
 CARL of greedy completions against their accuracy, with arrows from the SFT start. Bars:
 {bootstrapped(options, count)}; small dots: {seeds(count)}.
 From the start, {_start(data)}: {moves}. Table: format, Φ and CARL are means over greedy completions; distinct counts
-different ones among {items}, lowest to highest seed. {left_out} {unusual(runs, "Crosses, and in every mean")}"""
+different ones among {items}, lowest to highest seed. {kept.lost} {unusual(runs, "Crosses, and in every mean")}"""
 
 
 def _start(data: pd.DataFrame) -> str:

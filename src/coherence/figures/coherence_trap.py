@@ -12,24 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired_difference
+from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired
+from coherence.figures import style
 from coherence.figures.arms import Bootstrap, Scores, matrix
-from coherence.figures.curves import draw_arms, draw_seeds, median_curve, settled
+from coherence.figures.curves import bold_curve, draw_arms, draw_seeds, median_curve, name_arms
 from coherence.figures.read import OK, Run, over_steps, status_of, unusual
-from coherence.figures.style import (
-    DOUBLE,
-    MUTED,
-    RULE,
-    START,
-    arm_looks,
-    arm_name,
-    arm_order,
-    label_ends,
-    name_points,
-    new_figure,
-    paper_style,
-    title,
-)
 from coherence.figures.words import bootstrapped, mix, seeds
 from coherence.streams import generator
 from coherence.tasks.rewards import STRICT
@@ -55,8 +42,8 @@ def trap(runs: Sequence[Run], scores: pd.DataFrame, task: str, bootstrap: Bootst
         "distinct_completions": "distinct",
         "strict_zero_variance_groups": "zero_variance",
     }
-    training = over_steps([run for run in runs if run.arm != START], metrics).dropna(subset=["phi", "accuracy"])
-    heldout = pd.DataFrame([_heldout(scores, arm, bootstrap) for arm in arm_order(scores["arm"])])
+    training = over_steps([run for run in runs if run.arm != style.START], metrics).dropna(subset=["phi", "accuracy"])
+    heldout = pd.DataFrame([_heldout(scores, arm, bootstrap) for arm in style.arm_order(scores["arm"])])
     odd = {arm: status for (arm, _), status in status_of(runs).items() if status != OK}
     heldout["status"] = [odd.get(arm, OK) for arm in heldout["arm"]]
     data = pd.concat([training.assign(split="training"), heldout.assign(split="heldout")], ignore_index=True)
@@ -67,10 +54,10 @@ def _heldout(scores: pd.DataFrame, arm: str, bootstrap: Bootstrap) -> dict[str, 
     row: dict[str, Any] = {"arm": arm}
     for column, name in HELDOUT.items():
         values, units = matrix(scores, arm, "sampled", column)
-        start, _ = matrix(scores, START, "sampled", column)
+        start, _ = matrix(scores, style.START, "sampled", column)
         own = {"cluster_I": units, **bootstrap._asdict()}
         whole = bootstrap_mean(values, _stream(arm, column), bounds=SHARE, **own)
-        change = paired_difference(values, start, _stream(arm, column), bounds=SHARES_APART, **own)
+        change = bootstrap_mean(paired(values, start), _stream(arm, column), bounds=SHARES_APART, **own)
         for told, found in ((name, whole), (f"{name}_change", change)):
             row |= {told: found.estimate, f"{told}_low": found.low, f"{told}_high": found.high}
     return row
@@ -91,10 +78,10 @@ def trapped(data: pd.DataFrame) -> list[str]:
 # ------------------------------------------------------------------------------- drawing
 
 
-@paper_style()
+@style.paper_style()
 def draw(data: pd.DataFrame, smooth: int, grpo: Mapping[str, Any]) -> Figure:
     """The way of each arm through the plane of Phi and accuracy; on the right what its completions become."""
-    figure = new_figure(DOUBLE, 3.1)
+    figure = style.new_figure(style.DOUBLE, 3.1)
     grid = figure.add_gridspec(2, 2, width_ratios=[1.15, 1])
     plane, distinct, variance = (figure.add_subplot(cell) for cell in (grid[:, 0], grid[0, 1], grid[1, 1]))
     training = data[data["split"] == "training"]
@@ -107,7 +94,7 @@ def draw(data: pd.DataFrame, smooth: int, grpo: Mapping[str, Any]) -> Figure:
 def draw_plane(ax: Axes, training: pd.DataFrame, heldout: pd.DataFrame) -> Axes:
     """Training as lines, each dot a part of it; the held-out set as marks with intervals, open where a run is odd."""
     data, points = parts(training), {str(row["arm"]): row for row in heldout.to_dict("records")}
-    for arm, (colour, marker) in arm_looks(points).items():
+    for arm, (colour, marker) in style.arm_looks(points).items():
         rows = data[data["arm"] == arm]
         draw_seeds(ax, rows, "phi", "accuracy", colour)
         x, y = (median_curve(rows, "part", name) for name in ("phi", "accuracy"))
@@ -115,10 +102,10 @@ def draw_plane(ax: Axes, training: pd.DataFrame, heldout: pd.DataFrame) -> Axes:
         _heldout_mark(ax, points[arm], colour, marker)
     ax.set_ylim(bottom=-0.03)
     spans = {arm: (row["phi_low"], row["phi_high"], row["accuracy"]) for arm, row in points.items()}
-    name_points(ax, spans, gap=0.07 * ax.get_ylim()[1])
+    style.name_points(ax, spans, gap=0.07 * ax.get_ylim()[1])
     ax.set_xlabel(r"order parameter $\Phi$")
     ax.set_ylabel("strict accuracy (sampled)")
-    title(ax, "a", "training (lines) and held-out set (marks)")
+    style.title(ax, "a", "training (lines) and held-out set (marks)")
     return ax
 
 
@@ -128,10 +115,6 @@ def parts(training: pd.DataFrame) -> pd.DataFrame:
     part = ((training["step"] - 1) // size).rename("part")
     means = training.groupby(["arm", "seed", "status", part])[["phi", "accuracy"]].mean()
     return means.reset_index()
-
-
-def _bold(rows: pd.DataFrame, name: str, smooth: int) -> "pd.Series[float]":
-    return settled(median_curve(rows, "step", name, smooth), smooth)
 
 
 def _heldout_mark(ax: Axes, row: Mapping[Any, Any], colour: str, marker: str) -> None:
@@ -144,30 +127,23 @@ def _heldout_mark(ax: Axes, row: Mapping[Any, Any], colour: str, marker: str) ->
 
 def draw_distinct(ax: Axes, training: pd.DataFrame, smooth: int, prompts: int, group: int) -> Axes:
     """Different completions of a step; below the rule different prompts get the same answer."""
-    ax.axhline(prompts, color=RULE, linewidth=0.8, zorder=0)
-    _steps(ax, training, "distinct", smooth, gap=0.1 * prompts * group)
+    ax.axhline(prompts, color=style.RULE, linewidth=0.8, zorder=0)
+    name_arms(ax, draw_arms(ax, training, "step", "distinct", smooth), gap=0.1 * prompts * group)
     ax.set_ylim(0, prompts * group)
     ax.set_ylabel(f"distinct of {prompts * group}")
-    ax.annotate("one per prompt", (0, prompts), xytext=(2, 2), textcoords="offset points", fontsize=7, color=MUTED)
-    title(ax, "b", "different completions in a step")
+    style.note(ax, "one per prompt", (0, prompts), (2, 2), style.MUTED)
+    style.title(ax, "b", "different completions in a step")
     return ax
 
 
 def draw_variance(ax: Axes, training: pd.DataFrame, smooth: int) -> Axes:
     """Share of groups whose completions are all right or all wrong: accuracy has no gradient in them."""
-    _steps(ax, training, "zero_variance", smooth, gap=0.1)
+    name_arms(ax, draw_arms(ax, training, "step", "zero_variance", smooth), gap=0.1)
     ax.set_ylim(-0.03, 1.03)
     ax.set_ylabel("share of groups")
     ax.set_xlabel("GRPO step")
-    title(ax, "c", "groups that are all right or all wrong")
+    style.title(ax, "c", "groups that are all right or all wrong")
     return ax
-
-
-def _steps(ax: Axes, training: pd.DataFrame, name: str, smooth: int, gap: float) -> None:
-    bold, last = draw_arms(ax, training, "step", name, smooth), int(training["step"].max())
-    ends = {arm: (last, float(curve.iloc[-1])) for arm, curve in bold.items()}
-    label_ends(ax, ends, {arm: colour for arm, (colour, _) in arm_looks(bold).items()}, gap)
-    ax.set_xlim(0, last)
 
 
 # ------------------------------------------------------------------------------- words
@@ -177,18 +153,17 @@ def caption(data: pd.DataFrame, runs: Sequence[Run], kept: Scores, settings: Map
     """What the figure shows, in numbers from the data."""
     figure, grpo, training = settings["figure"], settings["grpo"], data[data["split"] == "training"]
     completions = grpo["prompts_per_step"] * grpo["num_generations"]
-    items, units, count = (kept.table[name].nunique() for name in ("id", "unit", "seed"))
-    left_out = f"{kept.left_out} items without a score somewhere are left out." if kept.left_out else ""
+    count = kept.table["seed"].nunique()
     return f"""\
 **The coherence trap.** Every arm starts from the same checkpoints with learning rate {grpo["learning_rate"]:g} and is
 paid for: {_pay(settings["arms"])}. (a) Φ against strict accuracy of the same completions, a dot for each tenth of
-training; marks: the held-out set ({items} prompts about {units} units, sampled), with
+training; marks: the held-out set ({kept.size}, sampled), with
 {bootstrapped(figure, count)}.
 (b) Different ones among the {completions} completions of a step; below the rule ({grpo["prompts_per_step"]} prompts)
 different prompts get the same answer. (c) Groups of {grpo["num_generations"]} whose completions are all right or all
 wrong, which accuracy cannot tell apart. Thin: {seeds(count)}; bold: median over seeds, running median of
 {figure["smooth"]} steps, which goes: {"; ".join(_moves(training, figure["smooth"]))}. In the trap on the held-out set
-(against the start, item by item: Φ up and accuracy down, both intervals off zero): {_changes(data)}. {left_out}
+(against the start, item by item: Φ up and accuracy down, both intervals off zero): {_changes(data)}. {kept.lost}
 {unusual(runs, "Dashed; an arm's mark is open where one of its runs did not end ok")}"""
 
 
@@ -196,18 +171,19 @@ def _changes(data: pd.DataFrame) -> str:
     rows = data[data["split"] == "heldout"].set_index("arm").to_dict("index")
     form = "{0} (Φ {1:+.3f} [{2:+.3f}, {3:+.3f}], accuracy {4:+.2f} [{5:+.2f}, {6:+.2f}])"
     columns = [f"{name}_change{end}" for name in ("phi", "accuracy") for end in ("", "_low", "_high")]
-    told = [form.format(arm_name(arm), *(rows[arm][column] for column in columns)) for arm in trapped(data)]
+    told = [form.format(style.arm_name(arm), *(rows[arm][column] for column in columns)) for arm in trapped(data)]
     return "; ".join(told) or "no arm"
 
 
 def _pay(arms: Mapping[str, Mapping[str, float]]) -> str:
-    return "; ".join(f"{arm_name(arm)} {mix(arms[arm])}" for arm in arm_order(arms))
+    return "; ".join(f"{style.arm_name(arm)} {mix(arms[arm])}" for arm in style.arm_order(arms))
 
 
 def _moves(training: pd.DataFrame, smooth: int) -> Iterator[str]:
     names = {"phi": "Φ", "accuracy": "accuracy", "distinct": "distinct", "zero_variance": "without variance"}
-    for arm in arm_order(training["arm"]):
-        bold = {text: _bold(training[training["arm"] == arm], name, smooth) for name, text in names.items()}
+    for arm in style.arm_order(training["arm"]):
+        rows = training[training["arm"] == arm]
+        bold = {text: bold_curve(rows, "step", name, smooth) for name, text in names.items()}
         digits = {text: 0 if text == "distinct" else 2 for text in bold}
         moves = (f"{t} {c.iloc[0]:.{digits[t]}f} to {c.iloc[-1]:.{digits[t]}f}" for t, c in bold.items())
-        yield f"{arm_name(arm)}: {', '.join(moves)}"
+        yield f"{style.arm_name(arm)}: {', '.join(moves)}"

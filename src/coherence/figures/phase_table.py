@@ -1,7 +1,7 @@
 """The phases of supervised fine-tuning in numbers, beside the published ones."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -34,7 +34,11 @@ PAPER_PHASES = (
 """Quoted claims, not results of this study; where the paper has one number for a phase it stands for both ends."""
 PAPER_VOCABULARY, OTHER_VOCABULARY = 151_936, 248_320
 """Vocabulary sizes the paper may have used; shares H/ln V and Phi are implied by its entropies, not quoted."""
-QUANTITIES = ("loss", "accuracy", "content_accuracy", "entropy", "entropy_share", "phi")
+QUANTITIES = {
+    **{"loss": "loss", "accuracy": "all/accuracy", "content_accuracy": "content/accuracy"},
+    **{"entropy": "all/entropy", "entropy_share": "all/entropy_share", "phi": "all/phi"},
+}
+"""Columns, and the metrics that they are read from."""
 
 
 # ------------------------------------------------------------------------------- data
@@ -50,28 +54,22 @@ def phase_rows(runs: Sequence[Run], token_class: str) -> pd.DataFrame:
 
 
 def _study_row(run: Run, phase: Phase) -> dict[str, Any]:
-    steps = {"first": phase.first_step, "last": phase.last_step}
-    row = {"source": "study", "phase": phase.name, "seed": run.seed, "status": run.status, **_steps(steps)}
+    ends = {"first": phase.first_step, "last": phase.last_step}
+    row = {"source": "study", "phase": phase.name, "seed": run.seed, "status": run.status}
+    row |= {f"{end}_step": step for end, step in ends.items()}
     metrics = run.metrics.set_index("step")
-    for end, step in steps.items():
-        at = metrics.loc[step]
-        row |= {f"loss_{end}": at["loss"], f"accuracy_{end}": at["all/accuracy"]}
-        row |= {f"content_accuracy_{end}": at.get("content/accuracy"), f"entropy_{end}": at["all/entropy"]}
-        row |= {f"entropy_share_{end}": at["all/entropy_share"], f"phi_{end}": at["all/phi"]}
+    for end, step in ends.items():
+        row |= {f"{name}_{end}": metrics.loc[step].get(key) for name, key in QUANTITIES.items()}
     return row
 
 
 def _paper_row(phase: PaperPhase) -> dict[str, Any]:
-    row = {"source": "paper", "phase": phase.phase, **_steps(dict(zip(("first", "last"), phase.steps, strict=True)))}
+    row = {"source": "paper", "phase": phase.phase, "first_step": phase.steps[0], "last_step": phase.steps[1]}
     for index, end in enumerate(("first", "last")):
         share = phase.entropy[index] / math.log(PAPER_VOCABULARY)
         row |= {f"loss_{end}": phase.loss[index], f"accuracy_{end}": phase.accuracy[index]}
         row |= {f"entropy_{end}": phase.entropy[index], f"entropy_share_{end}": share, f"phi_{end}": 1 - share}
     return row
-
-
-def _steps(steps: Mapping[str, int]) -> dict[str, int]:
-    return {f"{end}_step": step for end, step in steps.items()}
 
 
 # ------------------------------------------------------------------------------- words

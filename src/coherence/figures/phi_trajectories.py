@@ -10,19 +10,9 @@ from matplotlib.figure import Figure
 from tokenizers import Tokenizer
 
 from coherence.core.constants import DEFECT_THRESHOLD
-from coherence.figures.curves import draw_arms, draw_seeds, median_curve, settled
+from coherence.figures import style
+from coherence.figures.curves import bold_curve, draw_arms, draw_seeds, median_curve, name_arms
 from coherence.figures.read import Run, over_steps, status_of, unusual
-from coherence.figures.style import (
-    DOUBLE,
-    START,
-    arm_looks,
-    arm_name,
-    arm_order,
-    label_ends,
-    new_figure,
-    paper_style,
-    title,
-)
 from coherence.figures.words import seeds
 
 SPACE, END = "\N{OPEN BOX}", "<end>"
@@ -81,7 +71,7 @@ def token_phi(tokens: pd.DataFrame, most: int) -> pd.DataFrame:
 
 def example_tokens(tokens: pd.DataFrame) -> list[str]:
     """Token texts of a typical completion: of the start's greedy ones of the most frequent length, the first."""
-    texts = tokens[tokens["arm"] == START].groupby("completion")["token"].agg(list)
+    texts = tokens[tokens["arm"] == style.START].groupby("completion")["token"].agg(list)
     lengths = texts.map(len)
     return list(texts[lengths == lengths.mode().iloc[0]].iloc[0])
 
@@ -113,20 +103,20 @@ def trajectories(tokens: pd.DataFrame, runs: Sequence[Run], most: int) -> pd.Dat
     along = token_phi(tokens, most)
     along["token"] = along["x"].map(dict(enumerate(example_tokens(tokens), start=1)))
     along["status"] = [status[cell] for cell in zip(along["arm"], along["seed"], strict=True)]
-    trained = [run for run in runs if run.arm != START]
+    trained = [run for run in runs if run.arm != style.START]
     steps = over_steps(trained, {"coherence/phi": "phi"}).rename(columns={"step": "x"}).dropna(subset=["phi"])
     data = pd.concat([along.assign(panel="token"), steps.assign(panel="step")], ignore_index=True)
-    data["arm"] = pd.Categorical(data["arm"], arm_order(data["arm"]), ordered=True)
+    data["arm"] = pd.Categorical(data["arm"], style.arm_order(data["arm"]), ordered=True)
     return data.sort_values(["panel", "arm", "seed", "x"])[COLUMNS].astype({"arm": str}).reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------- drawing
 
 
-@paper_style()
+@style.paper_style()
 def draw(data: pd.DataFrame, smooth: int) -> Figure:
     """Phi along tokens on the left, along GRPO steps on the right."""
-    figure = new_figure(DOUBLE, 2.5)
+    figure = style.new_figure(style.DOUBLE, 2.5)
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     draw_tokens(left, data[data["panel"] == "token"])
     draw_steps(right, data[data["panel"] == "step"], smooth)
@@ -136,11 +126,11 @@ def draw(data: pd.DataFrame, smooth: int) -> Figure:
 def draw_tokens(ax: Axes, data: pd.DataFrame) -> Axes:
     """A line per run (thin) and per arm (bold) over token positions, named by the tokens of one completion; where
     most tokens are punctuation the ground is grey."""
-    for arm, (colour, marker) in arm_looks(data["arm"]).items():
+    for arm, (colour, marker) in style.arm_looks(data["arm"]).items():
         rows = data[data["arm"] == arm]
         draw_seeds(ax, rows, "x", "phi", colour)
         bold = median_curve(rows, "x", "phi")
-        ax.plot(bold.index, bold, color=colour, marker=marker, markersize=3.5, label=arm_name(arm))
+        ax.plot(bold.index, bold, color=colour, marker=marker, markersize=3.5, label=style.arm_name(arm))
     for first, last in punctuation_spans(data):
         ax.axvspan(first - 0.5, last + 0.5, color=STRUCTURE, linewidth=0, zorder=0)
     ticks = data.drop_duplicates("x").sort_values("x")
@@ -149,7 +139,7 @@ def draw_tokens(ax: Axes, data: pd.DataFrame) -> Axes:
     ax.set_xlabel("token that is predicted (grey: punctuation)")
     ax.set_ylabel(r"order parameter $\Phi$")
     ax.legend(loc="best")
-    title(ax, "a", "greedy held-out completions")
+    style.title(ax, "a", "greedy held-out completions")
     return ax
 
 
@@ -163,13 +153,11 @@ def punctuation_spans(data: pd.DataFrame) -> list[tuple[int, int]]:
 def draw_steps(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
     """A line per run (thin) and per arm (bold, smoothed) over GRPO steps, named at the right ends."""
     bold = draw_arms(ax, data, "x", "phi", smooth)
-    ends = {arm: (float(data["x"].max()), float(curve.iloc[-1])) for arm, curve in bold.items()}
     low, high = data["phi"].min(), data["phi"].max()
-    label_ends(ax, ends, {arm: colour for arm, (colour, _) in arm_looks(bold).items()}, gap=0.06 * (high - low))
-    ax.set_xlim(0, data["x"].max())
+    name_arms(ax, bold, gap=0.06 * (high - low))
     ax.set_xlabel("GRPO step")
     ax.set_ylabel(r"order parameter $\Phi$")
-    title(ax, "b", "sampled completions in training")
+    style.title(ax, "b", "sampled completions in training")
     return ax
 
 
@@ -185,7 +173,7 @@ def caption(data: pd.DataFrame, tokens: pd.DataFrame, runs: Sequence[Run], smoot
     spread = f"Bold: median over {seeds(count)}; thin: each seed, which is the spread (there are no error bars)."
     spread = spread if count > 1 else "One seed: no spread can be shown."
     threshold = float(DEFECT_THRESHOLD)
-    at, chance = jumps_at_boundaries(tokens[tokens["arm"] == START])
+    at, chance = jumps_at_boundaries(tokens[tokens["arm"] == style.START])
     return f"""\
 **Where a completion is undecided, and how training decides it.** Φ = 1 - H/ln V of the distribution that predicts
 each token, at temperature 1. (a) Mean over greedy held-out completions, by token position; tick labels are the tokens
@@ -198,9 +186,9 @@ the completions sampled in each GRPO step; the running median of {smooth} steps 
 
 def _lowest(arm: str, data: pd.DataFrame) -> str:
     bold = median_curve(data, "x", "phi")
-    return f"{arm_name(arm)} {bold.min():.2f} (token {bold.idxmin()})"
+    return f"{style.arm_name(arm)} {bold.min():.2f} (token {bold.idxmin()})"
 
 
 def _change(arm: str, data: pd.DataFrame, smooth: int) -> str:
-    bold = settled(median_curve(data, "x", "phi", smooth), smooth)
-    return f"{arm_name(arm)} from {bold.iloc[0]:.3f} to {bold.iloc[-1]:.3f}"
+    bold = bold_curve(data, "x", "phi", smooth)
+    return f"{style.arm_name(arm)} from {bold.iloc[0]:.3f} to {bold.iloc[-1]:.3f}"

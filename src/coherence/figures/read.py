@@ -107,6 +107,13 @@ def status_of(runs: Iterable[Ended]) -> dict[Cell, str]:
     return {(run.arm, run.seed): run.status for run in runs}
 
 
+def with_status(data: pd.DataFrame, status: Mapping[Cell, str]) -> pd.DataFrame:
+    """The table with how each row's run ended; rows without a seed speak of several runs and have none."""
+    cells = zip(data["arm"], data["seed"], strict=True)
+    ended: Any = [None if pd.isna(seed) else status[arm, seed] for arm, seed in cells]
+    return data.assign(status=ended)
+
+
 def tallies(status: Mapping[Cell, str]) -> dict[str, str]:
     """How the runs of each arm ended: `3 ok`, or `2 ok, 1 over nan budget`."""
     arms = {arm: Counter(ended for (own, _), ended in status.items() if own == arm) for arm, _ in status}

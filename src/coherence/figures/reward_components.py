@@ -8,19 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coherence.figures.curves import draw_arms, median_curve, settled
+from coherence.figures import style
+from coherence.figures.curves import bold_curve, draw_arms
 from coherence.figures.read import Run, over_steps, unusual
-from coherence.figures.style import (
-    DOUBLE,
-    arm_looks,
-    arm_name,
-    arm_order,
-    beside,
-    new_figure,
-    paper_style,
-    spread,
-    title,
-)
 from coherence.figures.words import mix, seeds
 from coherence.tasks.rewards import TASK_REWARDS
 
@@ -55,16 +45,16 @@ def components(runs: Sequence[Run], task: str, arms: Mapping[str, Mapping[str, f
 # ------------------------------------------------------------------------------- drawing
 
 
-@paper_style()
+@style.paper_style()
 def draw(data: pd.DataFrame, smooth: int) -> Figure:
     """A panel per reward, three to a row."""
     names = list(data["reward"].unique())
     rows = math.ceil(len(names) / COLUMNS)
-    figure = new_figure(DOUBLE, 0.25 + 1.55 * rows)
+    figure = style.new_figure(style.DOUBLE, 0.25 + 1.55 * rows)
     axes = figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat
     for ax, name, letter in zip(axes, names, "abcdefghijkl", strict=False):
         draw_reward(ax, data[data["reward"] == name], smooth)
-        title(ax, letter, reward_name(name))
+        style.title(ax, letter, reward_name(name))
         ax.tick_params(labelbottom=True)
     for ax in axes[len(names) :]:
         ax.remove()
@@ -83,13 +73,12 @@ def draw_reward(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
     bold = draw_arms(ax, data, "step", "value", smooth)
     last = float(data["step"].max())
     low, high = ax.get_ylim()
-    heights = spread([float(curve.iloc[-1]) for curve in bold.values()], GAP * (high - low), (low, high))
-    for (arm, (colour, marker)), height in zip(arm_looks(bold).items(), heights, strict=True):
+    heights = style.spread([float(curve.iloc[-1]) for curve in bold.values()], GAP * (high - low), (low, high))
+    for (arm, (colour, marker)), height in zip(style.arm_looks(bold).items(), heights, strict=True):
         face = colour if data.loc[data["arm"] == arm, "paid"].any() else "white"
         ax.plot(last * 1.05, height, marker, color=colour, markerfacecolor=face, markersize=3.5, clip_on=False)
-        beside(ax, arm_name(arm), (last * 1.06, height), "right", colour)
+        style.beside(ax, style.arm_name(arm), (last * 1.06, height), "right", colour)
     ax.set_ylim(low, high)
-    ax.set_xlim(0, last)
     return ax
 
 
@@ -99,7 +88,7 @@ def draw_reward(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
 def caption(data: pd.DataFrame, runs: Sequence[Run], settings: Mapping[str, Any]) -> str:
     """What the figure shows, in numbers from the data."""
     smooth, weights = settings["figure"]["smooth"], settings["grpo"]["carl_weights"]
-    arms = {arm: settings["arms"][arm] for arm in arm_order(settings["arms"])}
+    arms = {arm: settings["arms"][arm] for arm in style.arm_order(settings["arms"])}
     changes = "; ".join(f"{reward_name(name)} {_changes(data, name, smooth)}" for name in data["reward"].unique())
     return f"""\
 **What is paid for rises; what else does?** Mean of each reward over the completions of each GRPO step, in every arm,
@@ -111,9 +100,9 @@ First to last of the bold lines: {changes}. {unusual(runs)}"""
 
 def _changes(data: pd.DataFrame, name: str, smooth: int) -> str:
     rows = data[data["reward"] == name]
-    return ", ".join(_change(rows[rows["arm"] == arm], arm, smooth) for arm in arm_order(rows["arm"]))
+    return ", ".join(_change(rows[rows["arm"] == arm], arm, smooth) for arm in style.arm_order(rows["arm"]))
 
 
 def _change(rows: pd.DataFrame, arm: str, smooth: int) -> str:
-    bold = settled(median_curve(rows, "step", "value", smooth), smooth)
-    return f"{bold.iloc[0]:.2f} to {bold.iloc[-1]:.2f} ({arm_name(arm)})"
+    bold = bold_curve(rows, "step", "value", smooth)
+    return f"{bold.iloc[0]:.2f} to {bold.iloc[-1]:.2f} ({style.arm_name(arm)})"

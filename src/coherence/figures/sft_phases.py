@@ -11,19 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coherence.core.phases import Phase, find_phases
+from coherence.figures import style
 from coherence.figures.curves import draw_seeds, median_curve
 from coherence.figures.read import Run, logged, unusual
-from coherence.figures.style import (
-    DOUBLE,
-    INK,
-    MUTED,
-    RULE,
-    beside,
-    label_ends,
-    new_figure,
-    paper_style,
-    spread,
-)
 from coherence.figures.words import seeds, span
 
 CLASSES = ("all", "format", "content")
@@ -36,8 +26,10 @@ BANDS = {
     "converged": "#c9dcec",
 }
 """Tint of each phase, in the order in which phases follow each other."""
-PANEL_INCHES = 6.0
-LETTER_INCHES = 0.046
+PANEL, LETTER = 6.0, 0.046
+"""Width of a panel, and of a letter of a phase's name (in)."""
+ROOM = 0.17
+"""Share of the axis that a label takes."""
 
 
 class Band(NamedTuple):
@@ -53,15 +45,9 @@ class Band(NamedTuple):
 
 def phases_of(run: Run, token_class: str) -> list[Phase]:
     """The phases of one run: accuracy of the gate's token class, entropy and loss of all completion tokens."""
-    metrics = run.metrics
-    return find_phases(
-        metrics["step"],
-        metrics[f"{token_class}/accuracy"],
-        metrics["all/entropy"],
-        math.log(run.outcome["vocab_size"]),
-        run.outcome["gate_step"],
-        metrics["loss"],
-    )
+    log_vocab, gate = math.log(run.outcome["vocab_size"]), run.outcome["gate_step"]
+    step, accuracy, entropy, loss = (run.metrics[k] for k in ("step", f"{token_class}/accuracy", "all/entropy", "loss"))
+    return find_phases(step, accuracy, entropy, log_vocab, gate, loss)
 
 
 def curves(runs: Sequence[Run], token_class: str) -> pd.DataFrame:
@@ -70,8 +56,7 @@ def curves(runs: Sequence[Run], token_class: str) -> pd.DataFrame:
     ValueError without a step.
     """
     own = [(run, name) for run in logged(runs) for name in CLASSES if f"{name}/accuracy" in run.metrics]
-    tables = [_curve(run, name, token_class) for run, name in own]
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat([_curve(run, name, token_class) for run, name in own], ignore_index=True)
 
 
 def _curve(run: Run, name: str, token_class: str) -> pd.DataFrame:
@@ -106,10 +91,10 @@ def bands(data: pd.DataFrame) -> list[Band]:
 # ------------------------------------------------------------------------------- drawing
 
 
-@paper_style()
+@style.paper_style()
 def draw(data: pd.DataFrame, smooth: int, gate: Mapping[str, Any]) -> Figure:
     """Accuracy above, entropy share below, on one step axis with square-root spacing (the melt is short)."""
-    figure = new_figure(DOUBLE, 3.5)
+    figure = style.new_figure(style.DOUBLE, 3.5)
     top, bottom = figure.subplots(2, 1, sharex=True)
     for ax in (top, bottom):
         draw_bands(ax, bands(data))
@@ -135,20 +120,20 @@ def draw_bands(ax: Axes, found: Sequence[Band]) -> Axes:
     for band in found:
         ax.axvspan(band.first - 0.5, band.last + 0.5, color=BANDS[band.phase], linewidth=0, zorder=0)
     for band in found[1:]:
-        ax.axvline(band.first - 0.5, color=RULE, linewidth=0.6, zorder=0.5)
+        ax.axvline(band.first - 0.5, color=style.RULE, linewidth=0.6, zorder=0.5)
     return ax
 
 
-def name_bands(ax: Axes, found: Sequence[Band]) -> Axes:
-    """The phases' names above their bands, moved apart where a band is narrower than its name."""
+def name_bands(ax: Axes, found: Sequence[Band], panel: float = PANEL) -> Axes:
+    """The phases' names above their bands, moved apart where a band is narrower than its name; `panel` inches wide."""
     low, high = ax.get_xlim()
     left, right = np.sqrt([low, high])
     edges = np.sqrt([(max(band.first - 0.5, low), min(band.last + 0.5, high)) for band in found])
     middles = (edges.mean(axis=1) - left) / (right - left)
-    widths = [(len(band.phase) + 2.5) * LETTER_INCHES / PANEL_INCHES for band in found]
+    widths = [(len(band.phase) + 2.5) * LETTER / panel for band in found]
     gaps = [0.0, *((before + width) / 2 for before, width in pairwise(widths))]
-    for band, x in zip(found, spread(middles.tolist(), gaps), strict=True):
-        ax.text(x, 1.03, band.phase, transform=ax.transAxes, ha="center", fontsize=7, color=MUTED)
+    for band, x in zip(found, style.spread(middles.tolist(), gaps), strict=True):
+        ax.text(x, 1.03, band.phase, transform=ax.transAxes, ha="center", fontsize=7, color=style.MUTED)
     return ax
 
 
@@ -164,10 +149,10 @@ def draw_accuracy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
         high = rows.loc[rows["accuracy"] >= 0.5, "step"]
         x = float(high.min() if len(high) else rows["step"].max())
         y = 0.5 if x > rows["step"].min() else 0.9
-        if name == "content" and y == 0.5 and _roomy_right(ax, x):
-            beside(ax, f"{name} tokens", (x, 0.12), "right", COLOURS[name])
+        if name == "content" and y == 0.5 and _share_right(ax, x) > ROOM:
+            style.beside(ax, f"{name} tokens", (x, 0.12), "right", COLOURS[name])
         else:
-            beside(ax, f"{name} tokens", (x, y), _roomy_side(ax, x), COLOURS[name])
+            style.beside(ax, f"{name} tokens", (x, y), _roomy_side(ax, x), COLOURS[name])
     ax.set_ylim(-0.03, 1.09)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_ylabel("token accuracy")
@@ -176,12 +161,12 @@ def draw_accuracy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
 
 def draw_gates(ax: Axes, data: pd.DataFrame, threshold: float) -> Axes:
     """A triangle where the gate fired in each run, over the level that it asks for."""
-    ax.axhline(threshold, color=INK, linewidth=0.5, linestyle=(0, (1, 2)), zorder=1)
+    ax.axhline(threshold, color=style.INK, linewidth=0.5, linestyle=(0, (1, 2)), zorder=1)
     gates = data.drop_duplicates("seed")["gate_step"].dropna().astype(float)
-    ax.plot(gates, [1.055] * len(gates), linestyle="none", marker="v", markersize=3.5, color=INK, clip_on=False)
+    ax.plot(gates, [1.055] * len(gates), linestyle="none", marker="v", markersize=3.5, color=style.INK, clip_on=False)
     if len(gates):
         side = _roomy_side(ax, gates.min())
-        beside(ax, "gate", (gates.min() if side == "left" else gates.max(), 1.055), side, INK)
+        style.beside(ax, "gate", (gates.min() if side == "left" else gates.max(), 1.055), side, style.INK)
     return ax
 
 
@@ -191,7 +176,7 @@ def draw_entropy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
     for name in _classes(data, *CLASSES):
         _lines(ax, data, name, "entropy_share", smooth)
         ends[name] = (float(ax.get_xlim()[1]), float(class_curve(data, name, "entropy_share", smooth).iloc[-1]))
-    label_ends(ax, ends, COLOURS, gap=0.11)
+    style.label_ends(ax, ends, COLOURS, gap=0.11)
     ax.set_ylim(-0.03, 1.03)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_ylabel(r"entropy share $H/\ln V$")
@@ -200,13 +185,13 @@ def draw_entropy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
 
 def _roomy_side(ax: Axes, step: float) -> Literal["left", "right"]:
     """The side of a step on which a label has room within the axes."""
-    low, at, high = np.sqrt([ax.get_xlim()[0], step, ax.get_xlim()[1]])
-    return "left" if at - low > 0.17 * (high - low) else "right"
+    return "left" if _share_right(ax, step) < 1 - ROOM else "right"
 
 
-def _roomy_right(ax: Axes, step: float) -> bool:
+def _share_right(ax: Axes, step: float) -> float:
+    """Share of the axis that lies to the right of a step."""
     low, at, high = np.sqrt([ax.get_xlim()[0], step, ax.get_xlim()[1]])
-    return bool(high - at > 0.17 * (high - low))
+    return float((high - at) / (high - low))
 
 
 def _classes(data: pd.DataFrame, *names: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import matplotlib.style
@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
+Point = tuple[float, float]
 HASHED_FILES = ("paper.mplstyle",)
 SINGLE, DOUBLE = 3.4, 7.0
 """Widths (in) of one and of two columns of a page."""
 
 INK, MUTED, RULE = "#333333", "#767676", "#bdbdbd"
-ARM_COLOURS = {"sft": "#4d4d4d", "task": "#0072b2", "carl": "#d55e00", "task+carl": "#009e73"}
-ARM_MARKERS = {"sft": "o", "task": "s", "carl": "^", "task+carl": "D"}
+ARMS = {"sft": ("#4d4d4d", "o"), "task": ("#0072b2", "s"), "carl": ("#d55e00", "^"), "task+carl": ("#009e73", "D")}
 MORE = (("#cc79a7", "v"), ("#e69f00", "P"), ("#56b4e9", "X"), ("#8c564b", "*"))
 """Okabe and Ito's palette, told apart by colour-blind readers; markers tell the arms apart without colour."""
 START = "sft"
@@ -52,15 +52,14 @@ def new_figure(width: float, height: float) -> Figure:
 def arm_order(arms: Iterable[str]) -> list[str]:
     """The arms, each once: those that have a fixed look first, the start leading, then the others by name."""
     found = set(arms)
-    return [arm for arm in ARM_COLOURS if arm in found] + sorted(found - set(ARM_COLOURS))
+    return [arm for arm in ARMS if arm in found] + sorted(found - set(ARMS))
 
 
 def arm_looks(arms: Iterable[str]) -> dict[str, tuple[str, str]]:
     """(colour, marker) per arm, in order: the known arms have their own in every study, others take the rest."""
-    known = {arm: (ARM_COLOURS[arm], ARM_MARKERS[arm]) for arm in ARM_COLOURS}
     names = arm_order(arms)
-    others = [arm for arm in names if arm not in known]
-    looks = known | {arm: MORE[i % len(MORE)] for i, arm in enumerate(others)}
+    others = [arm for arm in names if arm not in ARMS]
+    looks = ARMS | {arm: MORE[i % len(MORE)] for i, arm in enumerate(others)}
     return {arm: looks[arm] for arm in names}
 
 
@@ -96,19 +95,15 @@ def spread(
     return [float(value) for value in result]
 
 
-def beside(ax: Axes, text: str, point: tuple[float, float], side: Literal["left", "right"], colour: str) -> Text:
+def note(ax: Axes, text: str, point: Point, offset: Point, colour: str, **how: Any) -> Text:
+    """Write a small text at an offset (pt) from a point; returns it."""
+    return ax.annotate(text, point, xytext=offset, textcoords="offset points", fontsize=7, color=colour, **how)
+
+
+def beside(ax: Axes, text: str, point: Point, side: Literal["left", "right"], colour: str) -> Text:
     """Write a text to the left or right of a point; returns it."""
-    return ax.annotate(
-        text,
-        point,
-        xytext=(4, 0) if side == "right" else (-4, 0),
-        textcoords="offset points",
-        ha="left" if side == "right" else "right",
-        va="center",
-        fontsize=7,
-        color=colour,
-        annotation_clip=False,
-    )
+    x, ha = (4, "left") if side == "right" else (-4, "right")
+    return note(ax, text, point, (x, 0), colour, ha=ha, va="center", annotation_clip=False)
 
 
 def name_points(ax: Axes, points: Mapping[str, tuple[float, float, float]], gap: float) -> None:

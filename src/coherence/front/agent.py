@@ -6,10 +6,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.core.coherence_gate import Confidence, coherence_gate
-from coherence.core.order_parameter import phi_from_entropy
-from coherence.evaluation.generate import until_end
+from coherence.evaluation.generate import complete
 from coherence.models.load import context_of, prompt_ids, render_prompt
-from coherence.models.scoring import GenerationRecorder
 
 
 @dataclass(frozen=True)
@@ -33,45 +31,21 @@ def agent_step(
     temperature: float,
     seed: int,
 ) -> Step:
-    """Generate (greedy at temperature 0) and gate. Phi comes from the generation's own forwards, at temperature 1.
+    """Generate (greedy at temperature 0) and gate. Phi is that of evaluation: given the prompt, at temperature 1.
 
     ValueError for a task that is empty or leaves no room in the model's context.
     """
-    ids = prompt_ids(tokenizer, render_prompt(tokenizer, task))
-    if not task.strip() or not ids:
+    prompt, positions = render_prompt(tokenizer, task), context_of(model.config)
+    tokens = len(prompt_ids(tokenizer, prompt))
+    if not task.strip() or not tokens:
         raise ValueError("--task is empty")
-    positions = context_of(model.config)
-    if len(ids) + max_new_tokens > positions:
-        room = f"the task's {len(ids)} tokens and {max_new_tokens} new ones are more than its {positions}"
+    if tokens + max_new_tokens > positions:
+        room = f"the task's {tokens} tokens and {max_new_tokens} new ones are more than its {positions}"
         raise ValueError(f"--max-new-tokens: {room} positions")
-    said, entropies = _generate(model.eval(), tokenizer, ids, max_new_tokens, temperature, seed)
-    phi_mean = float(phi_from_entropy(sum(entropies) / len(entropies), len(tokenizer)))
-    act, confidence = coherence_gate(phi_mean, threshold)
-    text = str(tokenizer.decode(said, skip_special_tokens=True))
-    return Step(text, act, confidence, phi_mean, len(said), said[-1] == tokenizer.eos_token_id)
-
-
-def _generate(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    ids: list[int],
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-) -> tuple[list[int], list[float]]:
-    """The new ids, and the entropy (nats) of the distribution that predicted each."""
     torch.manual_seed(seed)
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    prompt_BT = torch.tensor([ids], device=model.device)
-    with torch.no_grad(), GenerationRecorder(model, len(tokenizer)) as recorder:
-        out_BT = model.generate(
-            input_ids=prompt_BT,
-            attention_mask=torch.ones_like(prompt_BT),
-            max_new_tokens=max_new_tokens,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            remove_invalid_values=True,
-            **(sampling if temperature else {"do_sample": False}),
-        )
-    said = until_end(out_BT[0, len(ids) :].tolist(), tokenizer.eos_token_id)
-    return said, recorder.statistics([said])[1][0]
+    request = {"id": "task", "prompt": prompt}, "sampled" if temperature else "greedy", 0
+    (said,) = complete(model.eval(), tokenizer, [request], temperature, max_new_tokens, len(tokenizer))
+    phi_mean = sum(said["phi"]) / len(said["phi"])
+    act, confidence = coherence_gate(phi_mean, threshold)
+    text = str(tokenizer.decode(said["ids"], skip_special_tokens=True))
+    return Step(text, act, confidence, phi_mean, len(said["ids"]), said["ended"])

@@ -3,21 +3,20 @@
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coherence.figures.sft_phases import Band, draw_bands, step_axis
-from coherence.figures.style import ARM_COLOURS, INK, MUTED, label_ends, new_figure, paper_style, running_median, spread
+from coherence.figures.sft_phases import Band, draw_bands, name_bands, step_axis
+from coherence.figures.style import ARMS, INK, label_ends, new_figure, paper_style, running_median
 from coherence.observing.findings import Finding
 from coherence.observing.run import SHARES, Run
 from coherence.observing.terminal import gate_text, printable, short
 
 WIDTH, PANEL = 4.6, 1.25  # in; readable on a phone's screen too
-LETTER = 0.0125  # a letter of a phase's name, as a share of the panel's width
+AXES = 3.7  # in, of the width, that a panel's axis has
 SMOOTH = 5
 PANELS: Sequence[tuple[str, Mapping[str, str]]] = (
     ("score", {"reward": "reward", "accuracy": "accuracy"}),
@@ -27,7 +26,7 @@ PANELS: Sequence[tuple[str, Mapping[str, str]]] = (
     ("distinct outputs", {"distinct outputs": ""}),
 )
 """Label of the axis, and the curves drawn in it with their names."""
-COLOURS = (ARM_COLOURS["task"], ARM_COLOURS["carl"])
+COLOURS = (ARMS["task"][0], ARMS["carl"][0])
 STYLE = """\
 body{margin:0 auto;max-width:44rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif;color:#222;overflow-wrap:break-word}
 svg{width:100%;height:auto}h1{font-size:1.3rem;margin:.2rem 0}h2{font-size:1.05rem;margin:1.4rem 0 .3rem}
@@ -41,10 +40,8 @@ def write(run: Run, wrong: Sequence[Finding], out: Path) -> None:
         if out.suffix == ".html":
             out.write_text(page(run, wrong), encoding="utf-8")
         else:
-            date = {"Date": None} if out.suffix == ".svg" else {}
-            draw(run).savefig(
-                out, metadata={"Title": printable(run.log.name), "Description": printable(run.headline), **date}
-            )
+            told = {"Title": printable(run.log.name), "Description": printable(run.headline)}
+            draw(run).savefig(out, metadata=told | ({"Date": None} if out.suffix == ".svg" else {}))
 
 
 def draw(run: Run) -> Figure:
@@ -69,8 +66,10 @@ def draw(run: Run) -> Figure:
         if run.gate:
             step_axis(ax, max(run.log.rows))
             draw_bands(ax, _bands(run))
-    if run.gate:
-        _name_bands(axes[0], run)
+    if run.gate and run.phases:
+        name_bands(axes[0], _bands(run), AXES)
+    if run.gate and run.gate.fired_step is not None:
+        axes[0].plot([run.gate.fired_step], [1.055], "v", markersize=3.5, color=INK, clip_on=False)
     axes[-1].set_xlabel("step (square-root spacing)" if run.gate else "step")
     return figure
 
@@ -97,20 +96,6 @@ def _bands(run: Run) -> list[Band]:
     """Each phase to where the next begins: steps between two logged ones belong to the earlier."""
     ends = [*(phase.first_step - 1 for phase in run.phases[1:]), *(p.last_step for p in run.phases[-1:])]
     return [Band(phase.name, phase.first_step, end) for phase, end in zip(run.phases, ends, strict=True)]
-
-
-def _name_bands(ax: Axes, run: Run) -> None:
-    """The phases' names over their bands, and a triangle where the gate fired."""
-    left, right = np.sqrt(ax.get_xlim())
-    bands = _bands(run)
-    middles = [(np.sqrt(band.first) + np.sqrt(band.last)) / 2 for band in bands]
-    widths = [len(band.phase) * LETTER + 0.03 for band in bands]
-    gaps = [0.0, *((a + b) / 2 for a, b in pairwise(widths))]
-    places = [min(max((middle - left) / (right - left), 0.0), 0.95) for middle in middles]
-    for band, x in zip(bands, spread(places, gaps) if bands else [], strict=True):
-        ax.text(x, 1.05, band.phase, transform=ax.transAxes, ha="center", fontsize=7, color=MUTED)
-    if run.gate and run.gate.fired_step is not None:
-        ax.plot([run.gate.fired_step], [1.055], "v", markersize=3.5, color=INK, clip_on=False)
 
 
 def page(run: Run, wrong: Sequence[Finding]) -> str:

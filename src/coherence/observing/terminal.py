@@ -1,48 +1,19 @@
 """A run as lines for a terminal: one sparkline per curve, the gate, the phases so far, what looks wrong."""
 
 import math
-import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from coherence.observing.findings import Finding
 from coherence.observing.run import SHARES, Curve, Run
 
-BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-:=+*#"
-SPELLED = str.maketrans({**dict(zip(BLOCKS, ASCII, strict=True)), "→": "->"})
-CODES = {"faint": "2", "red": "31", "green": "32"}
-OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(CODES.values())})m)")
-LEFT, LEAST = 40, 10
-"""Columns left of a sparkline, and its least width."""
-
-
-@dataclass(frozen=True)
-class Screen:
-    """What the terminal can show: its width, colour, and blocks (else ASCII alone)."""
-
-    width: int
-    colour: bool
-    blocks: bool
-
-    def paint(self, text: str, look: str) -> str:
-        """The text in a look, where there is colour."""
-        return f"\x1b[{CODES[look]}m{text}\x1b[0m" if self.colour else text
-
-    def spell(self, lines: Sequence[str]) -> list[str]:
-        """The lines in characters that the terminal has; of control characters, which a log may hold, only colours."""
-        if not self.blocks:
-            lines = [line.translate(SPELLED).encode("ascii", "replace").decode() for line in lines]
-        return ["".join(map(self._safe, OURS.split(line))) for line in lines]
-
-    def _safe(self, part: str) -> str:
-        return part if self.colour and OURS.fullmatch(part) else printable(part)
-
-    def wrap(self, text: str, indent: str = "  ") -> list[str]:
-        """The text broken to the terminal's width, its later lines indented."""
-        return textwrap.wrap(text, max(self.width, 30), subsequent_indent=indent, break_on_hyphens=False)
+BLOCKS = "▁▂▃▄▅▆▇█"
+LEFT = 42
+"""Columns left of a sparkline."""
+NARROWEST = 60
+"""Terminals that lines are broken for."""
 
 
 def printable(text: str) -> str:
@@ -50,20 +21,18 @@ def printable(text: str) -> str:
     return "".join(filter(str.isprintable, text))
 
 
-def full(run: Run, wrong: Sequence[Finding], screen: Screen) -> list[str]:
-    """Everything about one run."""
-    lines = [*screen.wrap(run.headline), "", *_curve_lines(run, screen), *screen.wrap(gate_text(run))]
-    lines += _phase_lines(run, screen) if run.phases else screen.wrap(run.no_phases)
-    lines.append("")
+def full(run: Run, wrong: Sequence[Finding], width: int) -> list[str]:
+    """Everything about one run, in lines of `width` columns."""
+    width = max(width, NARROWEST)
+    lines = [run.headline, "", *_curve_lines(run, width), gate_text(run), *_phase_lines(run), ""]
     for finding in wrong:
-        lines += [screen.paint(line, "red") for line in screen.wrap(f"! {finding.sentence}")]
-        lines += screen.wrap(f"  {finding.evidence}")
-    if not wrong:
-        lines.append(screen.paint("Nothing that is checked for looks wrong.", "green"))
-    return screen.spell(lines)
+        lines += [f"! {finding.sentence}", f"  {finding.evidence}"]
+    lines += [] if wrong else ["Nothing that is checked for looks wrong."]
+    broken = (textwrap.wrap(printable(line), width, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+    return [part for parts in broken for part in parts or [""]]
 
 
-def one_line(run: Run, wrong: Sequence[Finding], screen: Screen) -> str:
+def one_line(run: Run, wrong: Sequence[Finding]) -> str:
     """A run among others: where it stands now."""
     told = [f"step {max(run.log.rows, default=0)}"]
     told += [
@@ -73,8 +42,8 @@ def one_line(run: Run, wrong: Sequence[Finding], screen: Screen) -> str:
     ]
     told += [f"gate {run.gate.fired_step}"] if run.gate and run.gate.fired else []
     told += [run.status] if run.status else []
-    judged = screen.paint(f"! {', '.join(finding.name for finding in wrong)}", "red") if wrong else ""
-    return "  ".join([f"{run.log.name:<20}", f"{run.kind:<10}", *told, judged]).rstrip()
+    told += [f"! {', '.join(finding.name for finding in wrong)}"] if wrong else []
+    return printable("  ".join([f"{run.log.name:<20}", f"{run.kind:<10}", *told]))
 
 
 def gate_text(run: Run) -> str:
@@ -105,20 +74,14 @@ def sparkline(curve: Curve, width: int, low: float, high: float) -> str:
     return "".join(BLOCKS[round(level)] for level in levels)
 
 
-def _curve_lines(run: Run, screen: Screen) -> list[str]:
-    """Name, first and last value, sparkline, key; the keys in a list of their own where the terminal is narrow."""
-    keys = [curve.key for curve in run.curves.values()]
-    beside = screen.width - LEFT - max(map(len, keys), default=0) - 4
-    room = beside if beside >= LEAST else screen.width - LEFT - 2
-    lines = []
+def _curve_lines(run: Run, width: int) -> Iterator[str]:
+    """Name, first and last value and sparkline of each curve, then the keys that they were read from."""
     for name, curve in run.curves.items():
         ends = f"{name:<20} {short(curve.value[0]):>8} → {short(curve.value[-1]):<8}"
-        drawn = sparkline(curve, room if room >= LEAST else screen.width - 2, *_range(name, curve))
-        key = screen.paint(curve.key, "faint") if beside >= LEAST else ""
-        lines += [f"{ends}  {drawn:<{room}}  {key}".rstrip()] if room >= LEAST else [ends.rstrip(), f"  {drawn}"]
-    if keys and beside < LEAST:
-        lines += screen.wrap("read from: " + ", ".join(keys))
-    return [*lines, ""]
+        yield f"{ends}  {sparkline(curve, width - LEFT, *_range(name, curve))}"
+    if run.curves:
+        yield f"read from: {', '.join(curve.key for curve in run.curves.values())}"
+    yield ""
 
 
 def _range(name: str, curve: Curve) -> tuple[float, float]:
@@ -129,11 +92,10 @@ def _range(name: str, curve: Curve) -> tuple[float, float]:
     return low, float(curve.value.max())
 
 
-def _phase_lines(run: Run, screen: Screen) -> list[str]:
-    lines = ["phases" if run.status else "phases so far"]
+def _phase_lines(run: Run) -> Iterator[str]:
+    yield ("phases" if run.status else "phases so far") if run.phases else run.no_phases
     for phase in run.phases:
         steps = f"{phase.first_step} to {phase.last_step}"
         accuracy = f"accuracy {phase.accuracy_first:.2f} → {phase.accuracy_last:.2f}"
         entropy = f"entropy {phase.entropy_first:.2f} → {phase.entropy_last:.2f}"
-        lines.append(f"  {phase.name:<16} {steps:<16} {accuracy}  {entropy}")
-    return [part for line in lines for part in (screen.wrap(line, "    ") if len(line) > screen.width else [line])]
+        yield f"  {phase.name:<16} {steps:<16} {accuracy}  {entropy}"
