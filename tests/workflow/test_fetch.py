@@ -113,8 +113,6 @@ def test_a_study_from_the_hub_is_fetched_and_then_needs_no_hub(
     assert wrong.returncode == 2 and len(wrong.stderr.strip().splitlines()) == 1, wrong.stderr
     assert done.returncode == 0, done.stdout + done.stderr
     results = clone.root / "results/hub"
-    assert names(results / "fetch" / CALLS) == {"files/README.md", "files/rows/test.jsonl", "files/rows/train.jsonl"}
-    assert names(results / "fetch" / MODEL) == {path.name for path in tiny.base.iterdir()}
     assert read_card(results / "fetch" / MODEL)["identity"]["parts"]["settings"] == {
         "repo": {"type": "model", "id": "tiny/llama", "revision": COMMIT}
     }
@@ -168,6 +166,11 @@ def read_study() -> dict[str, Any]:
     import yaml
 
     return dict(yaml.safe_load(STUDY))
+
+
+def test_data_is_fetched_and_no_code(fetch: Fetch, tiny: SimpleNamespace) -> None:
+    assert names(fetch(MODEL)) == {path.name for path in tiny.base.iterdir()}
+    assert names(fetch(CALLS)) == {"files/README.md", "files/rows/test.jsonl", "files/rows/train.jsonl"}
 
 
 @pytest.mark.parametrize(
