@@ -5,6 +5,7 @@
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/sft.smk"

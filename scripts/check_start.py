@@ -9,6 +9,7 @@ from coherence.config.grpo import start_settings
 from coherence.config.resolved import read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
+from coherence.slots import take_gpus
 
 
 def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
@@ -29,6 +30,7 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
     artifact = Artifact(out=out, stage="start", cell=cell, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
+    take_gpus(settings["compute"])
     with artifact.write() as folder:
         start = measure(settings, sft, data)
         told, broken = in_words(start, settings)

@@ -6,6 +6,7 @@ from coherence.config.evaluate import settings
 from coherence.config.resolved import read_resolved
 from coherence.console import label, run_cli
 from coherence.provenance.artifact import Artifact
+from coherence.slots import take_gpus
 
 
 def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) -> None:
@@ -25,6 +26,7 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
     artifact = Artifact(out=out, stage="generate", cell=cell, script=Path(__file__), settings=told, inputs=inputs)
     if artifact.reuse():
         return
+    take_gpus(study["compute"])
     from coherence.evaluation.generate import generate_split
     from coherence.streams import integer_seed
 

@@ -1,4 +1,4 @@
-"""Make or fetch the base model that a study starts from."""
+"""Make the base model that a study starts from, or take a pretrained one."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 from coherence.config.base import settings
 from coherence.config.resolved import model_files, read_resolved
 from coherence.console import label, progress, run_cli
-from coherence.provenance.artifact import Artifact
+from coherence.provenance.store import SharedArtifact
+from coherence.slots import take_gpus
 
 
 def main(config: Path, out: Path) -> None:
-    """Write the base model and its tokenizer into a folder: pre-trained here, copied, or fetched at one commit.
+    """Write the base model and its tokenizer into a folder: pre-trained here, or copied.
 
     Args:
         config: results/X/study.json.
@@ -18,10 +19,13 @@ def main(config: Path, out: Path) -> None:
     """
     label("base")
     study = read_resolved(config)
-    sources = model_files(study)
-    artifact = Artifact(out=out, stage="base", cell={}, script=Path(__file__), settings=settings(study), inputs=sources)
+    sources = model_files(study, config.parent)
+    artifact = SharedArtifact(
+        out=out, stage="base", cell={}, script=Path(__file__), settings=settings(study), inputs=sources
+    )
     if artifact.reuse():
         return
+    take_gpus(study["compute"])
     from coherence.models.load import quiet
 
     quiet()
@@ -54,10 +58,9 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
 
 def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> dict[str, Any]:
     """A pretrained model with its tokenizer, saved as every later stage wants them: one head row per token."""
-    from coherence.models.load import fetch, load_pretrained, save_model
+    from coherence.models.load import load_pretrained, save_model
 
-    where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
-    model, tokenizer, rows = load_pretrained(where, "cpu")
+    model, tokenizer, rows = load_pretrained(next(iter(sources.values())).parent, "cpu")
     origin = " ".join(value for key, value in section.items() if key != "kind")
     progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {origin}")
     save_model(model, tokenizer, folder)

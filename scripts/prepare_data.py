@@ -20,7 +20,7 @@ def main(config: Path, base: Path, out: Path) -> None:
     """
     label("data")
     study = read_resolved(config)
-    sources = data_files(study)
+    sources = data_files(study, config.parent)
     artifact = Artifact(
         out=out,
         stage="data",

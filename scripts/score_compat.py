@@ -6,6 +6,7 @@ from coherence.config.evaluate import compat_settings
 from coherence.config.resolved import read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
+from coherence.slots import take_gpus
 
 
 def main(config: Path, data: Path, scores: Path, models: list[Path], generations: list[Path], out: Path) -> None:
@@ -29,6 +30,7 @@ def main(config: Path, data: Path, scores: Path, models: list[Path], generations
     artifact = Artifact(out=out, stage="compat", cell={}, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
+    take_gpus(study["compute"])
     import pandas as pd
 
     from coherence.evaluation.conventions import rescore

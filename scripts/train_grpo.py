@@ -6,7 +6,8 @@ from pathlib import Path
 from coherence.config.grpo import settings
 from coherence.config.resolved import read_resolved
 from coherence.console import label, progress, run_cli
-from coherence.provenance.artifact import Artifact
+from coherence.provenance.store import SharedArtifact
+from coherence.slots import take_gpus
 
 
 def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) -> None:
@@ -25,7 +26,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     """
     label(f"grpo {arm} seed{seed}")
     study = read_resolved(config, seed, arm)
-    artifact = Artifact(
+    artifact = SharedArtifact(
         out=out,
         stage="grpo",
         cell={"arm": arm, "seed": seed},
@@ -35,6 +36,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     )
     if artifact.reuse():
         return
+    take_gpus(study["compute"])
     from coherence.config.compute import Compute
     from coherence.config.grpo import Arm, GrpoConfig
     from coherence.models.load import check_context, load_model, load_tokenizer, prompt_ids, quiet

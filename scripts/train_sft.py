@@ -5,7 +5,8 @@ from pathlib import Path
 from coherence.config.resolved import read_resolved
 from coherence.config.sft import settings
 from coherence.console import label, progress, run_cli
-from coherence.provenance.artifact import Artifact
+from coherence.provenance.store import SharedArtifact
+from coherence.slots import take_gpus
 
 
 def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
@@ -23,7 +24,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     """
     label(f"sft seed{seed}")
     study = read_resolved(config, seed)
-    artifact = Artifact(
+    artifact = SharedArtifact(
         out=out,
         stage="sft",
         cell={"seed": seed},
@@ -33,6 +34,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     )
     if artifact.reuse():
         return
+    take_gpus(study["compute"])
     from coherence.config.compute import Compute
     from coherence.config.sft import SftConfig
     from coherence.models.load import check_head, load_model, load_tokenizer, quiet

@@ -95,10 +95,10 @@ def test_another_studys_checkpoint_is_its_manifest_and_must_be_built(
     monkeypatch.chdir(tmp_path)
     study = {"model": {"kind": "run", "study": "first", "checkpoint": "sft/seed0"}}
     with pytest.raises(ValueError) as error:
-        model_files(study)
+        model_files(study, Path("results/second"))
     manifest = Path("results/first/sft/seed0/manifest.json")
     command = f"snakemake --cores 2 {manifest} --configfile config/first.yaml"
     assert str(error.value) == f"model: {manifest} is missing: build it first, `{command}`"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
-    assert model_files(study) == {"checkpoint": manifest}
+    assert model_files(study, Path("results/second")) == {"checkpoint": manifest}

@@ -42,7 +42,7 @@ def test_real_rows_come_to_the_trainers_door_and_one_step_is_rewarded(name: str,
     values["data"] |= CHANGES[name]["data"]
     study = Study(name, values).resolved
     base = Path(str(ROOT)) / "models/stories260K"
-    report = prepare(study["data"], base, data_files(study), tmp_path)
+    report = prepare(study["data"], base, data_files(study, tmp_path), tmp_path)
     assert min(report["kept"][split] for split in ("sft", "grpo", "validation", "heldout")) > 0
     assert any(CHANGES[name]["dropped"] in reason and n for reason, n in report["dropped"].items()), report
 

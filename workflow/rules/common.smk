@@ -13,8 +13,10 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
     OMP_NUM_THREADS="1",
     HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_OFFLINE="1",
 )
 
+from coherence.config.hub import repositories
 from coherence.config.resolved import data_files, model_files
 from coherence.config.study import check_name, load_study
 from coherence.console import one_line
@@ -24,6 +26,7 @@ from coherence.provenance.code import code_parts
 from coherence.provenance.packages import locked_packages
 from coherence.provenance.place import find_all
 from coherence.provenance.records import unrecorded
+from coherence.provenance.store import store_folder
 
 
 def checked(read):
@@ -44,12 +47,13 @@ def one_configfile():
 CONFIGFILE = checked(one_configfile)
 STUDY = checked(lambda: load_study(CONFIGFILE))
 checked(lambda: check_name(Path(CONFIGFILE)))
-SOURCES = checked(lambda: {"base": model_files(STUDY.resolved), "data": data_files(STUDY.resolved)})
 ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
 # one GPU for each job that computes with a model; a site names its partition in SLURM_GPU_PARTITION
 MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
+SOURCES = checked(lambda: {"base": model_files(STUDY.resolved, Path(R)), "data": data_files(STUDY.resolved, Path(R))})
+checked(store_folder)
 
 
 def can_write():

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from coherence.config.hub import repositories, repository
+
 WEIGHTS = ".safetensors"
 MODEL_FILES = (".json", ".jinja", ".model", ".txt", WEIGHTS)
 SECTIONS = {"seeds", "compute", "model", "data", "sft", "grpo", "evaluate", "figures"}
@@ -38,11 +40,14 @@ def local_path(study: Mapping[str, Any], relative: str) -> Path:
     return path
 
 
-def model_files(study: Mapping[str, Any]) -> dict[str, Path]:
-    """What the base model is made from, by name: a local model's files, or the manifest of another study's checkpoint.
+def model_files(study: Mapping[str, Any], results: Path) -> dict[str, Path]:
+    """What the base model is made from, by name: a local model's files, or the manifest of another study's checkpoint,
+    or of what was fetched from the hub into the study's results.
 
     ValueError without safetensors weights, or where that checkpoint is not built.
     """
+    if study["model"]["kind"] == "hub":
+        return _fetched(results, repository("model", study["model"]["id"]))
     if study["model"]["kind"] == "run":
         return {"checkpoint": _checkpoint(study["model"])}
     if study["model"]["kind"] != "local":
@@ -62,7 +67,14 @@ def _checkpoint(model: Mapping[str, Any]) -> Path:
     return manifest
 
 
-def data_files(study: Mapping[str, Any]) -> dict[str, Path]:
-    """The source files that the task's rows come from, by their names in the config."""
+def data_files(study: Mapping[str, Any], results: Path) -> dict[str, Path]:
+    """What the task's rows come from: source files by their names in the config, and by the repository's name the
+    manifest of each data set that was fetched from the hub into the study's results."""
     sources = (value for value in study["data"].values() if isinstance(value, dict) and "file" in value)
-    return {source["file"]: local_path(study, source["file"]) for source in sources}
+    files = {source["file"]: local_path(study, source["file"]) for source in sources}
+    datasets = (name for name, origin in repositories(study).items() if origin["type"] == "dataset")
+    return files | {name: path for dataset in datasets for name, path in _fetched(results, dataset).items()}
+
+
+def _fetched(results: Path, name: str) -> dict[str, Path]:
+    return {name: results / "fetch" / name / "manifest.json"}

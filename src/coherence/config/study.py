@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from coherence.config import base, data, evaluate, figures, grpo, report, sft
+from coherence.config import base, data, evaluate, figures, grpo, hub, report, sft
 from coherence.config.base import EmbeddedModel, ModelConfig
 from coherence.config.compute import Compute
 from coherence.config.data import REWARDS, DataConfig
@@ -99,6 +99,7 @@ class Study:
 
 
 SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
+    "fetch": hub.settings,
     "base": base.settings,
     "data": data.settings,
     "sft": sft.settings,

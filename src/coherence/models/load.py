@@ -176,14 +176,6 @@ def judged_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     return text if ended else text + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def fetch(name: str, revision: str) -> Path:
-    """The cached folder of a hub model at one commit: safetensors, tokenizer and config only, no code."""
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer*", "*.model", "*.txt"]
-    return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-
-
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Weights (safetensors), config and tokenizer into `folder`."""
     model.save_pretrained(folder, safe_serialization=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from coherence.provenance.files import sha256_bytes, sha256_file
 
 CONSOLE = "coherence.console"
-NEUTRAL = ("src/coherence/provenance/", "src/coherence/console.py")
+NEUTRAL = ("src/coherence/provenance/", "src/coherence/console.py", "src/coherence/slots.py")
 """Plumbing, by name: these files cannot change a result. A test keeps arithmetic libraries out of them."""
 RUNNERS = frozenset({"run_cli"})
 """What of the console runs its argument; all else there only prints."""

@@ -2,21 +2,20 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from coherence.config.data import HubDataset, Source
+from coherence.config.hub import FILES, repository
 
 
 def records(source: Source, files: Mapping[str, Path]) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """(number, place, record) of each row; the place is for messages. `files` says where the config's files lie."""
+    """(number, place, record) of each row; the place is for messages. `files` says where the config's files and the
+    manifests of fetched data sets lie. ValueError where a data set has no such subset or split, or cannot be read."""
     if isinstance(source, HubDataset):
-        from datasets import load_dataset
-
-        rows = load_dataset(source.hub, source.subset, revision=source.revision, split=source.split)
-        for number, row in enumerate(rows, start=1):
-            yield number, f"{source.hub}, row {number}", dict(row)
+        yield from _hub_records(source, files[repository("dataset", source.hub)].parent / FILES)
         return
     with files[source.file].open("rb") as lines:
         first, last = source.lines or (1, sys.maxsize)
@@ -24,6 +23,19 @@ def records(source: Source, files: Mapping[str, Path]) -> Iterator[tuple[int, st
             if line.strip() and first <= number <= last:
                 place = f"{source.file}, line {number}"
                 yield number, place, json_object(line, place)
+
+
+def _hub_records(source: HubDataset, folder: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    with tempfile.TemporaryDirectory() as cache:  # a kept one would be known by path and time, not by content
+        try:
+            rows = load_dataset(str(folder), source.subset, split=source.split, cache_dir=cache)
+        except (ValueError, OSError, DatasetGenerationError) as error:
+            raise ValueError(f"data set {source.hub}: {error}") from error
+        for number, row in enumerate(rows, start=1):
+            yield number, f"{source.hub}, row {number}", dict(row)
 
 
 def json_object(text: str | bytes, place: str) -> dict[str, Any]:
