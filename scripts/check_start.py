@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence.config.grpo import start_settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
 
@@ -24,7 +24,8 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
         out: folder of the artifact.
     """
     label(f"start seed{seed}")
-    settings = start_settings(read_resolved(config, seed), seed)
+    study = read_resolved(config, seed)
+    settings = start_settings(study, seed)
     artifact = Artifact(
         out=out,
         stage="start",
@@ -36,7 +37,7 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
     if artifact.reuse():
         return
     with artifact.write() as folder:
-        start = measure(settings, sft, data)
+        start = measure(settings, sft, data, image_root(study))
         told, broken = in_words(start, settings)
         progress(told)
         if broken:
@@ -65,31 +66,34 @@ def in_words(start: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str
     return f"greedy strict accuracy {accuracy:.2f}; {', '.join(flat)}", "; ".join(broken)
 
 
-def measure(settings: Mapping[str, Any], checkpoint: Path, data: Path) -> dict[str, Any]:
+def measure(settings: Mapping[str, Any], checkpoint: Path, data: Path, images: Path | None) -> dict[str, Any]:
     """Strict accuracy, greedy and sampled, over some GRPO prompts, and for each mix of verifiable rewards that an arm
-    pays the share of groups whose sampled completions all earn the same."""
+    pays the share of groups whose sampled completions all earn the same; `images` is the root of their paths."""
     from coherence.core.composite import CompositeWeights
     from coherence.evaluation.generate import generate
     from coherence.evaluation.score import score, zero_variance
-    from coherence.models.load import load_model, load_tokenizer, quiet
+    from coherence.models.load import load_model, quiet
+    from coherence.models.vision import load_reader
     from coherence.streams import generator, integer_seed
     from coherence.tasks.read import read_rows
 
     quiet()
     grpo, seed = settings["grpo"], settings["seed"]
     limits = grpo["start"]
-    rows = read_rows(data / "data.parquet", "grpo")
+    rows = read_rows(data / "data.parquet", "grpo", images)
+    tokenizer, processor = load_reader(checkpoint, bool(images))
     chosen = generator(seed, "start").permutation(len(rows))[: limits["prompts"]]
     rows = [rows[i] for i in sorted(chosen)]
     generations = generate(
-        load_model(checkpoint, settings["compute"]["device"]),
-        load_tokenizer(checkpoint),
+        load_model(checkpoint, settings["compute"]["device"], bool(images)),
+        tokenizer,
         rows,
         samples=grpo["num_generations"],
         temperature=grpo["temperature"],
         max_new_tokens=grpo["max_completion_length"],
         batch_size=settings["batch_size"],
         seed=integer_seed(seed, "start"),
+        processor=processor,
     )
     scores = score(settings["task"], rows, generations, CompositeWeights())
     accuracy, sampled = (float(scores[scores["mode"] == mode]["strict"].mean()) for mode in ("greedy", "sampled"))

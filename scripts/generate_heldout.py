@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coherence.config.evaluate import settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, run_cli
 from coherence.provenance.artifact import Artifact
 
@@ -41,6 +41,7 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
             data,
             "heldout",
             study["compute"]["device"],
+            images=image_root(study),
             samples=section["samples"],
             temperature=section["temperature"],
             max_new_tokens=section["max_new_tokens"],
