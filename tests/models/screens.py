@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText, PretrainedConfig, PreTrain
 from coherence.models.load import save_model
 from coherence.models.vision import without_videos
 
-SIZES = [(64, 48), (40, 64), (96, 96)]
+SIZES = [(64, 48), (64, 32), (96, 96)]
 COLOURS = ("red", "green", "blue", "black")
 TURN = "{{ '<|im_start|>' + m['role'] + '\n' }}"
 TEMPLATE = (
@@ -66,7 +66,10 @@ DATA = {
 
 
 def tokenizer(marks: Sequence[str]) -> PreTrainedTokenizerBase:
-    texts = ["Click the red box, the green, the blue, the black", *(f"click({n}, {1000 - n})" for n in range(0, 1000, 9))]
+    texts = [
+        "Click the red box, the green, the blue, the black",
+        *(f"click({n}, {1000 - n})" for n in range(0, 1000, 9)),
+    ]
     special = ["<|im_start|>", "<|im_end|>", *marks]
     made = transformers.Qwen2Tokenizer().train_new_from_iterator(texts, 330, new_special_tokens=special)
     made.eos_token = "<|im_end|>"

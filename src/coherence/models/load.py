@@ -63,9 +63,8 @@ def load_model(folder: Path, device: str, images: bool = False) -> PreTrainedMod
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} is not a model folder (config.json and *.safetensors are needed)")
     check_device(device)
+    config = load_config(folder, images)
     try:
-        config = _without_dropout(AutoConfig.from_pretrained(str(folder), local_files_only=True))
-        check_vision(folder, config, images)
         model, report = (AutoModelForImageTextToText if images else AutoModelForCausalLM).from_pretrained(
             str(folder),
             config=config,
@@ -75,10 +74,7 @@ def load_model(folder: Path, device: str, images: bool = False) -> PreTrainedMod
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(
-            f"{folder}: the model does not load ({_first_words(error)}); config.json and *.safetensors must be whole,"
-            " and of one model"
-        ) from error
+        raise ValueError(_broken(folder, error)) from error
     if report["missing_keys"]:
         raise ValueError(
             f"{folder}: the weights lack {min(report['missing_keys'])}: a file is missing, or is another's"
@@ -90,8 +86,13 @@ def load_model(folder: Path, device: str, images: bool = False) -> PreTrainedMod
     return model.to(device)
 
 
-def check_vision(folder: Path, config: PretrainedConfig, images: bool) -> None:
-    """ValueError where the task shows images and the model sees none, or the other way round."""
+def load_config(folder: Path, images: bool) -> PretrainedConfig:
+    """The folder's config, without dropout; ValueError where a task shows images and the model sees none, or the other way
+    round."""
+    try:
+        config = _without_dropout(AutoConfig.from_pretrained(str(folder), local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise ValueError(_broken(folder, error)) from error
     sees = getattr(config, "vision_config", None) is not None
     if images and not sees:
         raise ValueError(f"{folder}: the task shows images, but a {config.model_type} model has no vision tower")
@@ -100,6 +101,7 @@ def check_vision(folder: Path, config: PretrainedConfig, images: bool) -> None:
             f"{folder}: a {config.model_type} model has a vision tower, which a task without images would drop or leave"
             " idle: take task screens, or a text model"
         )
+    return config
 
 
 def load_pretrained(
@@ -127,6 +129,11 @@ def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
         if isinstance(part := getattr(config, name, None), PretrainedConfig):
             _without_dropout(part)
     return config
+
+
+def _broken(folder: Path, error: Exception) -> str:
+    why = _first_words(error)
+    return f"{folder}: the model does not load ({why}); config.json and *.safetensors must be whole, and of one model"
 
 
 def _first_words(error: Exception) -> str:

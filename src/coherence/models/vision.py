@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import AutoImageProcessor, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-from coherence.models.load import check_vision, load_tokenizer
+from coherence.models.load import load_config, load_tokenizer
 
 
 def load_reader(folder: Path, images: bool) -> tuple[PreTrainedTokenizerBase, ProcessorMixin | None]:
@@ -28,10 +28,8 @@ def load_processor(folder: Path) -> ProcessorMixin:
     Images go through Pillow, whatever else is installed: pixels are then the same everywhere. What would read videos
     is left out: it needs torchvision.
     """
-    tokenizer = load_tokenizer(folder)
+    config, tokenizer = load_config(folder, images=True), load_tokenizer(folder)
     try:
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-        check_vision(folder, config, images=True)
         parts = {
             "image_processor": AutoImageProcessor.from_pretrained(str(folder), backend="pil", local_files_only=True),
             "tokenizer": tokenizer,
