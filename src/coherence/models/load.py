@@ -87,8 +87,8 @@ def load_model(folder: Path, device: str, images: bool = False) -> PreTrainedMod
 
 
 def load_config(folder: Path, images: bool) -> PretrainedConfig:
-    """The folder's config, without dropout; ValueError where a task shows images and the model sees none, or the other way
-    round."""
+    """The folder's config, without dropout. ValueError where the task shows images and the model sees none, or the
+    other way round."""
     try:
         config = _without_dropout(AutoConfig.from_pretrained(str(folder), local_files_only=True))
     except (OSError, ValueError) as error:
@@ -101,6 +101,8 @@ def load_config(folder: Path, images: bool) -> PretrainedConfig:
             f"{folder}: a {config.model_type} model has a vision tower, which a task without images would drop or leave"
             " idle: take task screens, or a text model"
         )
+    if getattr(config.get_text_config(), "output_router_logits", False):
+        config.get_text_config().output_router_logits = False  # trainers ask for them; generate fails on them
     return config
 
 
