@@ -58,13 +58,13 @@ def take_pretrained(
     """A pretrained model with its tokenizer (for a task with images its processor), saved as every later stage wants
     them: one head row per token."""
     from coherence.models.load import fetch, load_pretrained, save_model
-    from coherence.models.vision import load_reader
+    from coherence.models.vision import load_processor
 
     where = next(iter(sources.values())).parent if sources else fetch(section["id"], section["revision"])
     model, tokenizer, rows = load_pretrained(where, "cpu", images)
     origin = " ".join(value for key, value in section.items() if key != "kind")
     progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {origin}")
-    save_model(model, load_reader(where, images)[1] or tokenizer, folder)
+    save_model(model, load_processor(where) if images else tokenizer, folder)
     return {"head_rows": rows, "vocab_size": len(tokenizer)}
 
 

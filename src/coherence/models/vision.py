@@ -6,7 +6,6 @@ Suffix: _BT prompt x position.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -49,19 +48,15 @@ def load_processor(folder: Path) -> ProcessorMixin:
 
 
 def without_videos(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
+    """The class of processors under its own name, less its part for videos."""
     names = [name for name in kind.get_attributes() if name != "video_processor"]
     return type(kind.__name__, (kind,), {"get_attributes": classmethod(lambda cls: names)})
 
 
-def conversation(instruction: str) -> list[dict[str, Any]]:
-    """One turn of a person: an image, then the instruction."""
-    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}]
-
-
 def render_image_prompt(processor: ProcessorMixin, instruction: str) -> str:
     """An image's placeholder and the instruction inside the chat template, ready for an answer."""
-    text = processor.apply_chat_template(conversation(instruction), tokenize=False, add_generation_prompt=True)
-    return str(text)
+    said = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}]
+    return str(processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True))
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
     """Gives every reward function `token_logps` and `token_entropies` (nats): per completion, one number per token.
 
     They belong to the sampled ids given their prompt, under the policy that sampled them, at temperature 1.
-    `source` may be named; `start_model`, where set, scores the same completions in one more no-grad pass.
+    `source` may be named; `start_model`, where set, scores the same completions in one more no-grad pass, for which
+    rows with an image have the rendered prompt as `text`.
     """
 
     source: Source | None = None
@@ -144,7 +145,8 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         ]
         rewards_BR = super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
         start = self._start_logps(inputs, completion_ids_list)
-        completions = [text if isinstance(text, str) else text[0]["content"] for text in completions]
+        if not isinstance(completions[0], str):  # messages, as TRL has them where prompts show images
+            completions = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=True)
         step = self.state.global_step + 1
         rollouts = Rollouts(step, rows, completions, completion_ids_list, logps, entropies, start, rewards_BR)
         for name, value in self.observe_rollouts(rollouts).items():
