@@ -259,7 +259,7 @@ def test_a_text_only_class_that_would_drop_the_tower_is_refused(journey: SimpleN
     named = {name.replace("model.language_model.", "model.").replace("model.text_model.", "model."): value
              for name, value in weights.items()}  # fmt: skip
     save_file(named, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=r"would drop the vision tower \(model\.\w*vis"):
+    with pytest.raises(ValueError, match=r"would drop the vision tower \(\S*vis"):
         load_model(tmp_path, "cpu")
 
 
