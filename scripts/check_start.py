@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence.config.grpo import start_settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
 from coherence.slots import take_gpus
@@ -25,14 +25,15 @@ def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:
         out: folder of the artifact.
     """
     label(f"start seed{seed}")
-    settings = start_settings(read_resolved(config, seed), seed)
+    study = read_resolved(config, seed)
+    settings = start_settings(study, seed)
     inputs, cell = {"sft": sft, "data": data}, {"seed": seed}
     artifact = Artifact(out=out, stage="start", cell=cell, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
     take_gpus(settings["compute"])
     with artifact.write() as folder:
-        start = measure(settings, sft, data)
+        start = measure(settings, sft, data, image_root(study))
         told, broken = in_words(start, settings)
         progress(told)
         if broken:
@@ -56,26 +57,29 @@ def in_words(start: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str
     return f"greedy strict accuracy {accuracy:.2f}; {', '.join(flat.values())}", "; ".join(broken)
 
 
-def measure(settings: Mapping[str, Any], checkpoint: Path, data: Path) -> dict[str, Any]:
+def measure(settings: Mapping[str, Any], checkpoint: Path, data: Path, images: Path | None) -> dict[str, Any]:
     """Strict accuracy, greedy and sampled, over some GRPO prompts, and for each mix of verifiable rewards that an arm
-    pays the share of groups whose sampled completions all earn the same."""
+    pays the share of groups whose sampled completions all earn the same; `images` is the root of their paths."""
     from coherence.core.composite import CompositeWeights
     from coherence.evaluation.generate import generate
     from coherence.evaluation.score import score, zero_variance
-    from coherence.models.load import load_model, load_tokenizer, quiet
+    from coherence.models.load import load_model, quiet
+    from coherence.models.vision import load_reader
     from coherence.streams import generator, integer_seed
     from coherence.tasks.read import read_rows
 
     quiet()
     grpo, seed = settings["grpo"], settings["seed"]
     limits = grpo["start"]
-    rows = read_rows(data / "data.parquet", "grpo")
+    rows = read_rows(data / "data.parquet", "grpo", images)
+    tokenizer, processor = load_reader(checkpoint, bool(images))
     chosen = generator(seed, "start").permutation(len(rows))[: limits["prompts"]]
     rows = [rows[i] for i in sorted(chosen)]
     how = {"samples": grpo["num_generations"], "temperature": grpo["temperature"]}
     how |= {"max_new_tokens": grpo["max_completion_length"], "batch_size": settings["batch_size"]}
-    model, tokenizer = load_model(checkpoint, settings["compute"]["device"]), load_tokenizer(checkpoint)
-    generations = generate(model, tokenizer, rows, seed=integer_seed(seed, "start"), **how)
+    model = load_model(checkpoint, settings["compute"]["device"], bool(images))
+    stream = integer_seed(seed, "start")
+    generations = generate(model, tokenizer, rows, seed=stream, processor=processor, **how)
     scores = score(settings["task"], rows, generations, CompositeWeights())
     accuracy, sampled = (float(scores[scores["mode"] == mode]["strict"].mean()) for mode in ("greedy", "sampled"))
     flat = [zero_variance(scores, weights) for weights in settings["rewards"]]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence.config.evaluate import score_settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
 
@@ -69,7 +69,8 @@ def judge(config: Path, model: Path, data: Path) -> int:
         study = read_resolved(config)
         section, device = study["evaluate"], study["compute"]["device"]
         how = {key: section[key] for key in ("temperature", "max_new_tokens", "batch_size")}
-        scores = scored(study, data, generate_split(model, data, "heldout", device, samples=0, seed=0, **how))
+        how |= {"images": image_root(study), "samples": 0, "seed": 0}
+        scores = scored(study, data, generate_split(model, data, "heldout", device, **how))
     except (ValueError, OSError) as error:
         progress(f"FAIL: cannot be judged: {' '.join(str(error).split())}")
         return 1

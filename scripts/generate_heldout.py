@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coherence.config.evaluate import settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, run_cli
 from coherence.provenance.artifact import Artifact
 from coherence.slots import take_gpus
@@ -32,8 +32,8 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
 
     with artifact.write() as folder:
         how = {key: study["evaluate"][key] for key in ("samples", "temperature", "max_new_tokens", "batch_size")}
-        stream = integer_seed(seed, "evaluate", arm)
-        found = generate_split(model, data, "heldout", study["compute"]["device"], seed=stream, **how)
+        how |= {"seed": integer_seed(seed, "evaluate", arm), "images": image_root(study)}
+        found = generate_split(model, data, "heldout", study["compute"]["device"], **how)
         found.assign(arm=arm, seed=seed).to_parquet(folder / "generations.parquet", index=False)
 
 

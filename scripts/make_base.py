@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence.config.base import settings
-from coherence.config.resolved import model_files, read_resolved
+from coherence.config.resolved import image_root, model_files, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
 from coherence.slots import take_gpus
@@ -33,7 +33,7 @@ def main(config: Path, out: Path) -> None:
         if study["model"]["kind"] == "embedded":
             make_embedded(study["model"], study["compute"], folder)
         else:
-            artifact.outcome |= take_pretrained(study["model"], sources, folder)
+            artifact.outcome |= take_pretrained(study["model"], sources, folder, bool(image_root(study)))
 
 
 def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path) -> None:
@@ -56,14 +56,19 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
     save_model(model, tokenizer, folder)
 
 
-def take_pretrained(section: dict[str, Any], sources: dict[str, Path], folder: Path) -> dict[str, Any]:
-    """A pretrained model with its tokenizer, saved as every later stage wants them: one head row per token."""
+def take_pretrained(
+    section: dict[str, Any], sources: dict[str, Path], folder: Path, images: bool = False
+) -> dict[str, Any]:
+    """A pretrained model with its tokenizer (for a task with images its processor), saved as every later stage wants
+    them: one head row per token."""
     from coherence.models.load import load_pretrained, save_model
+    from coherence.models.vision import load_processor
 
-    model, tokenizer, rows = load_pretrained(next(iter(sources.values())).parent, "cpu")
+    where = next(iter(sources.values())).parent
+    model, tokenizer, rows = load_pretrained(where, "cpu", images)
     origin = " ".join(value for key, value in section.items() if key != "kind")
     progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, from {origin}")
-    save_model(model, tokenizer, folder)
+    save_model(model, load_processor(where) if images else tokenizer, folder)
     return {"head_rows": rows, "vocab_size": len(tokenizer)}
 
 

@@ -1,6 +1,7 @@
 """Prepare the data set of a study's task."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +40,22 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
     """Rows that fit, with splits that share nothing, as one table; the report is returned."""
     from transformers import AutoConfig
 
-    from coherence.models.load import check_context, completion_ids, load_tokenizer, prompt_ids, render_prompt
+    from coherence.models.load import check_context, completion_ids, prompt_length, render_prompt
+    from coherence.models.vision import load_reader, render_image_prompt
     from coherence.tasks.duplicates import near_duplicates
     from coherence.tasks.rows import Report, Row, check_splits, to_table
 
-    tokenizer = load_tokenizer(base)
+    tokenizer, processor = load_reader(base, images=section["task"] == "screens")
     check_context(AutoConfig.from_pretrained(base), section["max_tokens"])
     report = Report()
 
     def render(instruction: str) -> str:
-        return render_prompt(tokenizer, instruction)
+        return render_image_prompt(processor, instruction) if processor else render_prompt(tokenizer, instruction)
 
     def count_tokens(row: Row) -> int:
-        return len(prompt_ids(tokenizer, row.prompt)) + len(completion_ids(tokenizer, row.completion)[0])
+        return prompt_length(tokenizer, vars(row)) + len(completion_ids(tokenizer, row.completion)[0])
 
-    rows = make_rows(section, sources, render, count_tokens, report)
+    rows = make_rows(section, sources, render, count_tokens, report, processor)
     check_splits(rows, ("sft", "grpo", "heldout"), report)
     report.kept.update(row.split for row in rows)
     report.near_duplicates = near_duplicates(rows)
@@ -65,26 +67,44 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
     return report.to_json()
 
 
-def make_rows(section: dict[str, Any], sources: dict[str, Path], render: Any, count_tokens: Any, report: Any) -> Any:
+def make_rows(
+    section: dict[str, Any],
+    sources: dict[str, Path],
+    render: Any,
+    count_tokens: Any,
+    report: Any,
+    processor: Any = None,
+) -> Any:
     """All rows of the configured task that fit."""
-    from coherence.config.data import CodeData, GroundingData, MathsData, PagesData, ToolsData
+    from coherence.config.data import CodeData, GroundingData, MathsData, PagesData, ScreensData, ToolsData
+    from coherence.models.vision import show
     from coherence.streams import generator
     from coherence.tasks.code import rows as code
     from coherence.tasks.grounding import rows as grounding
     from coherence.tasks.maths import rows as maths
     from coherence.tasks.pages import rows as pages
-    from coherence.tasks.rows import drop_long
+    from coherence.tasks.rows import Row, drop_long
+    from coherence.tasks.screens import rows as screens
     from coherence.tasks.tools import rows as tools
 
     rng = generator(section["seed"], "data", section["task"])
     if section["task"] == "pages":
         return pages.make_rows(PagesData.parse(section, "data"), sources, render, count_tokens, rng, report)
     if section["task"] == "grounding":
-        made = list(grounding.make_rows(GroundingData.parse(section, "data"), render, rng))
+        made: Sequence[Row] = list(grounding.make_rows(GroundingData.parse(section, "data"), render, rng))
     elif section["task"] == "maths":
         made = maths.make_rows(MathsData.parse(section, "data"), sources, render, rng, report)
     elif section["task"] == "code":
         made = code.make_rows(CodeData.parse(section, "data"), sources, render, rng, report)
+    elif section["task"] == "screens":
+        made = screens.make_rows(
+            ScreensData.parse(section, "data"),
+            sources,
+            render,
+            lambda prompt, image: len(show(processor, [prompt], [image]).ids[0]),
+            rng,
+            report,
+        )
     else:
         made = tools.make_rows(ToolsData.parse(section, "data"), sources, render, rng, report)
     return drop_long(made, count_tokens, section["max_tokens"], report)

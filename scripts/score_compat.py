@@ -1,9 +1,10 @@
 """Score stored completions as the reference file did, beside the aligned scores."""
 
 from pathlib import Path
+from typing import Any
 
 from coherence.config.evaluate import compat_settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
 from coherence.slots import take_gpus
@@ -34,19 +35,28 @@ def main(config: Path, data: Path, scores: Path, models: list[Path], generations
     import pandas as pd
 
     from coherence.evaluation.conventions import rescore
-    from coherence.models.load import load_model, load_tokenizer, quiet
+    from coherence.models.load import load_model, quiet
+    from coherence.models.vision import Shown, load_reader, show
+    from coherence.tasks.images import open_rows
     from coherence.tasks.read import read_rows
 
     quiet()
-    prompts = {row["id"]: row["prompt"] for row in read_rows(data / "data.parquet", "heldout")}
+    images = image_root(study)
+    rows = {row["id"]: row for row in read_rows(data / "data.parquet", "heldout", images)}
+    prompts = {name: row["prompt"] for name, row in rows.items()}
     known, tables = pd.read_parquet(scores / "scores.parquet"), []
     with artifact.write() as target:
         for model, folder in zip(models, generations, strict=True):
             stored = pd.read_parquet(folder / "generations.parquet")
             arm, seed = stored["arm"][0], stored["seed"][0]
             own = known[(known["arm"] == arm) & (known["seed"] == seed)]
-            loaded = load_model(model, study["compute"]["device"])
-            tables.append(rescore(loaded, load_tokenizer(model), stored, own, prompts))
+            loaded = load_model(model, study["compute"]["device"], bool(images))
+            tokenizer, processor = load_reader(model, bool(images))
+
+            def shown(name: str, processor: Any = processor) -> Shown:
+                return show(processor, [prompts[name]], open_rows([rows[name]]))
+
+            tables.append(rescore(loaded, tokenizer, stored, own, prompts, shown if processor else None))
             carl = tables[-1][["carl_aligned", "carl_compat"]].mean()
             progress(f"{arm} seed{seed}: CARL {carl['carl_aligned']:.3f} aligned, {carl['carl_compat']:.3f} compat")
         pd.concat(tables, ignore_index=True).to_parquet(target / "compat.parquet", index=False)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from coherence.config.grpo import settings
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
 from coherence.slots import take_gpus
@@ -39,7 +39,8 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     take_gpus(study["compute"])
     from coherence.config.compute import Compute
     from coherence.config.grpo import Arm, GrpoConfig
-    from coherence.models.load import check_context, load_model, load_tokenizer, prompt_ids, quiet
+    from coherence.models.load import check_context, load_model, prompt_length, quiet
+    from coherence.models.vision import load_reader
     from coherence.streams import integer_seed
     from coherence.tasks.read import read_rows
     from coherence.training.grpo import train
@@ -49,9 +50,10 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     start = json.loads((sft / "outcome.json").read_text(encoding="utf-8"))["status"]
     if grpo.require_crystallized and start != "ok":
         raise ValueError(f"{sft} ended '{start}': GRPO starts from it only with grpo.require_crystallized: false")
-    model, tokenizer = load_model(sft, compute.device), load_tokenizer(sft)
-    rows = read_rows(data / "data.parquet", "grpo")
-    longest = max(len(prompt_ids(tokenizer, row["prompt"])) for row in rows)
+    images = image_root(study)
+    model, (tokenizer, processor) = load_model(sft, compute.device, bool(images)), load_reader(sft, bool(images))
+    rows = read_rows(data / "data.parquet", "grpo", images)
+    longest = max(prompt_length(tokenizer, row) for row in rows)
     check_context(model.config, longest + grpo.max_completion_length)
     with artifact.write() as folder:
         outcome = train(
@@ -60,12 +62,13 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             Arm.parse(study["grpo"]["arms"][arm], f"grpo.arms.{arm}"),
             study["data"]["task"],
             model,
-            load_model(sft, compute.device),
+            load_model(sft, compute.device, bool(images)),
             tokenizer,
             rows,
             folder,
             integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
             started_from=start,
+            processor=processor,
         )
         artifact.outcome |= outcome
         progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")

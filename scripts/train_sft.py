@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from coherence.config.resolved import read_resolved
+from coherence.config.resolved import image_root, read_resolved
 from coherence.config.sft import settings
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
@@ -37,21 +37,25 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     take_gpus(study["compute"])
     from coherence.config.compute import Compute
     from coherence.config.sft import SftConfig
-    from coherence.models.load import check_head, load_model, load_tokenizer, quiet
+    from coherence.models.load import check_head, load_model, quiet
+    from coherence.models.vision import load_reader
     from coherence.streams import integer_seed
     from coherence.tasks.read import read_rows
     from coherence.training.sft import train
 
     quiet()
     sft, compute = SftConfig.parse(study["sft"], "sft"), Compute.parse(study["compute"], "compute")
-    tokenizer, model = load_tokenizer(base), load_model(base, study["compute"]["device"])
+    images = image_root(study)
+    model = load_model(base, study["compute"]["device"], bool(images))
+    tokenizer, processor = load_reader(base, bool(images))
     check_head(model, tokenizer)
-    rows = read_rows(data / "data.parquet", "sft")
-    validation = [] if sft.validate_every is None else read_rows(data / "data.parquet", "validation")
+    table = data / "data.parquet"
+    rows = read_rows(table, "sft", images)
+    validation = [] if sft.validate_every is None else read_rows(table, "validation", images)
     progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
     with artifact.write() as folder:
         stream = integer_seed(seed, "sft")
-        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation)
+        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation, processor)
         artifact.outcome |= outcome
         fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
         progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")

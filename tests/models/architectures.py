@@ -90,6 +90,8 @@ SMALL = {
 }
 GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 16}
 NEOX = "GPTNeoXTokenizer"
+MOE = {"num_experts_per_tok": 2, "router_aux_loss_coef": 0.01}
+EXPERTS = {"num_experts": 4, "moe_intermediate_size": 24}
 CASES = {
     "llama": Case("LlamaConfig", byte_level_with_start, False, 13, True, (END_OF_TURN,)),
     "qwen3": Case("Qwen3Config", byte_level("Qwen2Tokenizer"), True, 24, True, values={"head_dim": 16}),
@@ -101,6 +103,10 @@ CASES = {
     "gemma3": Case("Gemma3TextConfig", metaspace, True, 0, True, (END_OF_TURN, "<pad>"), GEMMA),
     "gpt_neox": Case("GPTNeoXConfig", byte_level(NEOX), False, 8),
     "phi, a bias in the head": Case("PhiConfig", byte_level("GPT2Tokenizer"), False, 5),
+    "qwen3_moe": Case("Qwen3MoeConfig", byte_level("Qwen2Tokenizer"), False, 7, True, values=MOE | EXPERTS),
+    "mixtral, a router with noise": Case(
+        "MixtralConfig", metaspace, False, 0, True, values=MOE | {"num_local_experts": 4, "router_jitter_noise": 0.3}
+    ),
     "granite, logits divided": Case("GraniteConfig", byte_level(NEOX), True, values={"logits_scaling": 4.0}),
     "cohere, logits multiplied": Case("CohereConfig", metaspace, True, values={"logit_scale": 0.5}),
     "hyperclovax, logits multiplied": Case("HyperCLOVAXConfig", metaspace, False, 6, values={"logits_scaling": 4.0}),

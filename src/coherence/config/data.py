@@ -175,29 +175,57 @@ class PageColumns(Strict):
     """The kind of page; scores are reported per kind."""
 
 
-class PagesData(Strict):
-    """An instruction and what is seen of a page -> one click, `click label x,y`."""
+class SharedOut(Strict):
+    """What tasks share whose rows come from one source."""
 
-    task: Literal["pages"]
-    source: Source
-    columns: PageColumns
     test_share: float = Field(gt=0, lt=1)
-    """Of the instructions; nothing that asks the same is trained on."""
+    """Of the instructions (pages) or images (screens); nothing that asks or shows the same is trained on."""
     validation_share: float = Field(ge=0, lt=1)
     """The same for the rows that are looked at while training."""
-    copies: int = Field(ge=0)
-    """Copies of each SFT row, with other words at other places."""
     max_tokens: int = Field(ge=16)
     seed: int = Field(ge=0)
 
     @model_validator(mode="after")
-    def _something_is_left(self) -> "PagesData":
+    def _something_is_left(self) -> Self:
         if self.test_share + self.validation_share >= 1:
             raise ValueError("test_share and validation_share leave nothing to train on")
         return self
 
 
-DataConfig = Annotated[GroundingData | ToolsData | MathsData | CodeData | PagesData, Field(discriminator="task")]
+class PagesData(SharedOut):
+    """An instruction and what is seen of a page -> one click, `click label x,y`."""
+
+    task: Literal["pages"]
+    source: Source
+    columns: PageColumns
+    copies: int = Field(ge=0)
+    """Copies of each SFT row, with other words at other places."""
+
+
+class ScreenColumns(Strict):
+    """Which column of the source holds what."""
+
+    image: str
+    """The path of an image file, relative to data_root."""
+    instruction: str
+    bbox: str
+    """What is to be clicked: [left, top, right, bottom]."""
+
+
+class ScreensData(SharedOut):
+    """An instruction and an image -> one click, `click(x, y)`, in thousandths of the image's width and height: no image
+    processor that resizes moves it."""
+
+    task: Literal["screens"]
+    source: JsonlFile
+    columns: ScreenColumns
+    boxes: Literal["pixels", "fractions"]
+    """The source's boxes: pixels of the image file, or fractions of its width and height."""
+
+
+DataConfig = Annotated[
+    GroundingData | ToolsData | MathsData | CodeData | PagesData | ScreensData, Field(discriminator="task")
+]
 
 REWARDS: dict[str, tuple[str, ...]] = {
     "grounding": ("format", "click", "distance"),
@@ -205,6 +233,7 @@ REWARDS: dict[str, tuple[str, ...]] = {
     "maths": ("format", "correct"),
     "code": ("format", "passed", "share"),
     "pages": ("format", "click", "distance"),
+    "screens": ("format", "click", "distance"),
 }
 """Verifiable rewards of each task; `carl` can be joined to any of them."""
 

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from coherence.config.hub import repositories, repository
@@ -29,15 +29,27 @@ def read_resolved(path: Path, seed: int | None = None, arm: str = "sft") -> dict
     return values
 
 
-def local_path(study: Mapping[str, Any], relative: str) -> Path:
-    """A path under data_root (CARL_DATA_ROOT goes before the config's); ValueError where there is nothing."""
+def data_root(study: Mapping[str, Any]) -> Path | None:
+    """Where local models and data lie: CARL_DATA_ROOT, else the config's data_root, if any."""
     root = os.environ.get("CARL_DATA_ROOT") or study.get("data_root")
+    return Path(root) if root else None
+
+
+def local_path(study: Mapping[str, Any], relative: str) -> Path:
+    """A path under data_root; ValueError where there is nothing."""
+    root = data_root(study)
     if not root:
         raise ValueError(f"'{relative}' is relative to data_root: set CARL_DATA_ROOT, or data_root in the config")
-    path = Path(root) / relative
+    path = root / relative
     if not path.exists():
         raise ValueError(f"{path} does not exist (data_root is {root})")
     return path
+
+
+def image_root(study: Mapping[str, Any]) -> Path | None:
+    """Where the paths of images begin, of a task that shows them, so that its model must have a vision tower; else
+    None."""
+    return local_path(study, ".") if "image" in (study["data"].get("columns") or {}) else None
 
 
 def model_files(study: Mapping[str, Any], results: Path) -> dict[str, Path]:
@@ -68,13 +80,28 @@ def _checkpoint(model: Mapping[str, Any]) -> Path:
 
 
 def data_files(study: Mapping[str, Any], results: Path) -> dict[str, Path]:
-    """What the task's rows come from: source files by their names in the config, and by the repository's name the
-    manifest of each data set that was fetched from the hub into the study's results."""
+    """What the task's rows come from: source files by their names in the config, the images that are there too, and by
+    the repository's name the manifest of each data set that was fetched from the hub into the study's results."""
     sources = (value for value in study["data"].values() if isinstance(value, dict) and "file" in value)
     files = {source["file"]: local_path(study, source["file"]) for source in sources}
+    if root := image_root(study):
+        places = {name: root / name for file in files.values() for name in _images(study, file)}
+        files |= {name: place for name, place in places.items() if place.is_file()}
     datasets = (name for name, origin in repositories(study).items() if origin["type"] == "dataset")
     return files | {name: path for dataset in datasets for name, path in _fetched(results, dataset).items()}
 
 
 def _fetched(results: Path, name: str) -> dict[str, Path]:
     return {name: results / "fetch" / name / "manifest.json"}
+
+
+def _images(study: Mapping[str, Any], file: Path) -> Iterator[str]:
+    """The relative paths in the column of images; what is wrong with a line, the one who makes the rows says."""
+    for line in file.read_bytes().splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        name = record.get(study["data"]["columns"]["image"]) if isinstance(record, dict) else None
+        if isinstance(name, str) and not PurePosixPath(name).is_absolute():
+            yield name

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from coherence.config import base, data, evaluate, figures, grpo, hub, report, sft
 from coherence.config.base import EmbeddedModel, ModelConfig
 from coherence.config.compute import Compute
-from coherence.config.data import REWARDS, DataConfig
+from coherence.config.data import REWARDS, DataConfig, ScreensData
 from coherence.config.evaluate import EvaluateConfig
 from coherence.config.figures import Figures
 from coherence.config.grpo import GrpoConfig
@@ -51,6 +51,10 @@ class StudyConfig(Strict):
                     raise ValueError(
                         f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})"
                     )
+        if isinstance(self.data, ScreensData) and isinstance(self.model, EmbeddedModel):
+            raise ValueError(
+                f"task '{self.data.task}' shows images: model.kind must be local, hub or run, not embedded"
+            )
         lengths = {
             "data.max_tokens": self.data.max_tokens,
             "grpo.max_completion_length": self.grpo.max_completion_length,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from coherence.tasks.grounding.layout import call
 from coherence.tasks.judge import judge
 from coherence.tasks.pages.baseline import named_element
 from coherence.tasks.pages.page import write_click
@@ -82,6 +83,11 @@ def string_match(train: Rows, heldout: Rows) -> list[Guess]:
     return [[clicks[i]] for i, clicks in zip(numbers, any_element(train, heldout), strict=True)]
 
 
+def middle(train: Rows, heldout: Rows) -> list[Guess]:
+    """Screens: the middle of the image."""
+    return [[call(500, 500)[0]]] * len(heldout)
+
+
 BASELINES: dict[str, dict[str, Callable[[Rows, Rows], list[Guess]]]] = {
     "grounding": {"majority": majority, "nearest": nearest},
     "tools": {"majority": majority, "nearest": nearest, "lexicon": lexicon},
@@ -94,6 +100,7 @@ BASELINES: dict[str, dict[str, Callable[[Rows, Rows], list[Guess]]]] = {
         "first": first_element,
         "string_match": string_match,
     },
+    "screens": {"majority": majority, "nearest": nearest, "middle": middle},
 }
 """Per task: name -> guesses of the held-out rows, from the training rows."""
 

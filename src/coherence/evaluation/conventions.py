@@ -6,6 +6,7 @@ the prompt before the text, `both` does both: all three keep the reference's ari
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.core.compat import text_reward
 from coherence.core.composite import CompositeWeights
 from coherence.models.load import prompt_ids
+from coherence.models.vision import Shown
 
 ALIGNED = "aligned"
 BY_TEXT, BY_PROMPT = ("compat", "shifted"), ("prompted", "both")
@@ -43,11 +45,13 @@ def rescore(
     generations: pd.DataFrame,
     scores: pd.DataFrame,
     prompts: Mapping[str, str],
+    shown: Callable[[str], Shown] | None = None,
 ) -> pd.DataFrame:
     """One row per greedy completion of a checkpoint: CARL and its parts under each convention, as PART_CONVENTION.
 
     `scores` has the aligned ones, which are weighted as published here. Texts are decoded without special tokens, as
-    TRL hands them to a reward. ValueError for a completion without a score.
+    TRL hands them to a reward. `shown` gives a row's prompt with its image, where the task shows any. ValueError for a
+    completion without a score.
     """
     greedy = generations[generations["mode"] == "greedy"].set_index("id")
     known = scores[scores["mode"] == "greedy"].set_index("id")
@@ -55,7 +59,15 @@ def rescore(
         raise ValueError(f"no scores of the completion of row '{min(missing)}': score the same generations")
     model.eval()
     texts = [str(tokenizer.decode(list(ids), skip_special_tokens=True)) for ids in greedy["ids"]]
-    found = by_convention(tokenizer, model_forward(model), [prompts[name] for name in greedy.index], texts)
+    if shown is None:
+        asked = [tuple(prompt_ids(tokenizer, prompts[name])) for name in greedy.index]
+        found = by_convention(tokenizer, model_forward(model), asked, texts)
+    else:
+        seen = map(shown, greedy.index)
+        found = chain.from_iterable(
+            by_convention(tokenizer, model_forward(model, one), [tuple(one.ids[0])], [text])
+            for one, text in zip(seen, texts, strict=True)
+        )
     table = known.loc[greedy.index, ["arm", "seed", "unit", "strict", "tokens"]].reset_index()
     table["text"] = texts
     table["same_tokens"] = list(map(_same_tokens(tokenizer), texts, greedy["ids"]))
@@ -80,14 +92,17 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def model_forward(model: PreTrainedModel) -> Forward:
-    """ids [T] -> logits [T, V] in float32, one sequence at a time, as the reference does; the last ones are kept."""
+def model_forward(model: PreTrainedModel, shown: Shown | None = None) -> Forward:
+    """ids [T] -> logits [T, V] in float32, one sequence at a time, as the reference does; the last ones are kept. With
+    the prompt of `shown` in front, its image is seen."""
 
     @lru_cache(maxsize=1)
     def forward(ids: tuple[int, ...]) -> npt.NDArray[Any]:
+        sees = shown is not None and list(ids[: len(shown.ids[0])]) == shown.ids[0]
+        beside = shown.inputs([0], len(ids), model.device) if shown and sees else {}
         with torch.no_grad():
             logits_TV: npt.NDArray[Any] = (
-                model(torch.tensor([ids], device=model.device)).logits[0].float().cpu().numpy()
+                model(torch.tensor([ids], device=model.device), **beside).logits[0].float().cpu().numpy()
             )
         return logits_TV
 
@@ -95,7 +110,7 @@ def model_forward(model: PreTrainedModel) -> Forward:
 
 
 def by_convention(
-    tokenizer: PreTrainedTokenizerBase, forward: Forward, prompts: Sequence[str], texts: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, forward: Forward, prompts: Sequence[tuple[int, ...]], texts: Sequence[str]
 ) -> Iterator[Values]:
     """CARL and its parts of each text by every convention but the aligned one; equal texts are computed once."""
 
@@ -105,8 +120,8 @@ def by_convention(
         return _both(text, forward, BY_TEXT, Reading((), ids, 0), Reading(tuple(ids[:1]), ids[1:], 1))
 
     @cache
-    def after(prompt: str, text: str) -> Values:
-        before, ids = tuple(prompt_ids(tokenizer, prompt)), encode(tokenizer, text)
+    def after(before: tuple[int, ...], text: str) -> Values:
+        ids = encode(tokenizer, text)
         return _both(text, forward, BY_PROMPT, Reading(before, ids, 0), Reading(before, ids, 1))
 
     return ({**alone(text), **after(prompt, text)} for prompt, text in zip(prompts, texts, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from coherence.console import Ticker
 from coherence.models.load import (
@@ -18,18 +18,25 @@ from coherence.models.load import (
     is_finite,
     judged_text,
     load_model,
-    load_tokenizer,
     prompt_ids,
+    prompt_length,
     quiet,
 )
 from coherence.models.scoring import left_pad, score_completions
+from coherence.models.vision import load_reader, show
+from coherence.tasks.images import open_rows
 from coherence.tasks.read import read_rows
 
 
-def generate_split(model: Path, data: Path, split: str, device: str, **how: Any) -> pd.DataFrame:
-    """`generate` for the rows of one split of a data set's folder, from the checkpoint in folder `model`."""
+def generate_split(
+    model: Path, data: Path, split: str, device: str, images: Path | None = None, **how: Any
+) -> pd.DataFrame:
+    """`generate` for the rows of one split of a data set's folder, from the checkpoint in folder `model`; `images` is
+    the root of their paths, for a task that shows images."""
     quiet()
-    return generate(load_model(model, device), load_tokenizer(model), read_rows(data / "data.parquet", split), **how)
+    tokenizer, processor = load_reader(model, bool(images))
+    rows = read_rows(data / "data.parquet", split, images)
+    return generate(load_model(model, device, bool(images)), tokenizer, rows, processor=processor, **how)
 
 
 def generate(
@@ -43,6 +50,7 @@ def generate(
     batch_size: int,
     greedy: bool = True,
     seed: int,
+    processor: ProcessorMixin | None = None,
 ) -> pd.DataFrame:
     """One line per completion: row id, mode (greedy or sampled), sample number, text, ids, and per token the logp,
     entropy (nats) and Phi of the untempered distribution that predicted it, given its prompt.
@@ -50,7 +58,7 @@ def generate(
     A model that diverged says nothing: its completions are empty, so that they score as failures and are not missing.
     """
     vocab_size = check_head(model, tokenizer)
-    check_context(model.config, max(len(prompt_ids(tokenizer, row["prompt"])) for row in rows) + max_new_tokens)
+    check_context(model.config, max(prompt_length(tokenizer, row) for row in rows) + max_new_tokens)
     model.eval()
     finite = is_finite(model)
     torch.manual_seed(seed)
@@ -62,7 +70,7 @@ def generate(
     ticker, lines = Ticker(), []
     for number, batch in enumerate(batches, start=1):
         if finite:
-            lines += list(complete(model, tokenizer, batch, temperature, max_new_tokens, vocab_size))
+            lines += list(complete(model, tokenizer, batch, temperature, max_new_tokens, vocab_size, processor))
         else:
             lines += [_line(tokenizer, request, [], ([], [], [])) for request in batch]
         ticker(number, len(batches), "batches of completions")
@@ -85,10 +93,17 @@ def complete(
     temperature: float,
     max_new_tokens: int,
     vocab_size: int,
+    processor: ProcessorMixin | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The lines of `generate` for some requests, all greedy or all sampled."""
-    prompts = [prompt_ids(tokenizer, row["prompt"]) for row, _, _ in batch]
+    texts = [row["prompt"] for row, _, _ in batch]
+    shown = processor and show(processor, texts, open_rows(row for row, _, _ in batch))
+    prompts = shown.ids if shown else [prompt_ids(tokenizer, text) for text in texts]
     ids_BT, mask_BT = left_pad(prompts, tokenizer.pad_token_id, model.device)
+    length, beside = ids_BT.shape[1], dict[str, Any]()
+    if shown:
+        beside |= shown.inputs([length - len(ids) for ids in prompts], length, model.device)
+        beside["suppress_tokens"] = [model.config.image_token_id]  # it would stand for an image that is not there
     sampled = batch[0][1] == "sampled"
     sampling = (
         {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if sampled else {"do_sample": False}
@@ -97,10 +112,11 @@ def complete(
         out_BT = model.generate(
             input_ids=ids_BT, attention_mask=mask_BT, max_new_tokens=max_new_tokens,
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-            remove_invalid_values=True, **sampling,
+            remove_invalid_values=True, **sampling, **beside,
         )  # fmt: skip
-    completions = [until_end(row.tolist(), tokenizer.eos_token_id) for row in out_BT[:, ids_BT.shape[1] :]]
-    scored = score_completions(model, tokenizer.pad_token_id, prompts, completions, vocab_size)
+    completions = [until_end(row.tolist(), tokenizer.eos_token_id) for row in out_BT[:, length:]]
+    at_once, again = (len(batch), lambda rows: shown) if shown else (64, None)
+    scored = score_completions(model, tokenizer.pad_token_id, prompts, completions, vocab_size, at_once, again)
     for request, ids, *tokens in zip(batch, completions, *scored, strict=True):
         yield _line(tokenizer, request, ids, tokens)
 

@@ -7,6 +7,7 @@ same prompt ids, or logged coherence and rewarded coherence are not the same qua
 import math
 import textwrap
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    ProcessorMixin,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -51,39 +54,64 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(folder: Path, device: str) -> PreTrainedModel:
-    """The folder's causal LM in float32, without dropout.
+def load_model(folder: Path, device: str, images: bool = False) -> PreTrainedModel:
+    """The folder's causal LM in float32, without dropout; with `images` the vision-language model that it must be.
 
-    ValueError where weights are not safetensors, not whole, or not of its config, or the device is not there.
+    ValueError where weights are not safetensors, not whole, or not of its config, where a vision tower would be left
+    out or idle, or the device is not there.
     """
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} is not a model folder (config.json and *.safetensors are needed)")
     check_device(device)
+    config = load_config(folder, images)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = (AutoModelForImageTextToText if images else AutoModelForCausalLM).from_pretrained(
             str(folder),
-            config=_without_dropout(AutoConfig.from_pretrained(str(folder), local_files_only=True)),
+            config=config,
             local_files_only=True,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(
-            f"{folder}: the model does not load ({_first_words(error)}); config.json and *.safetensors must be whole,"
-            " and of one model"
-        ) from error
+        raise ValueError(_broken(folder, error)) from error
     if report["missing_keys"]:
         raise ValueError(
             f"{folder}: the weights lack {min(report['missing_keys'])}: a file is missing, or is another's"
         )
+    if left_out := [key for key in sorted(report["unexpected_keys"]) if "vis" in key or "image" in key]:
+        raise ValueError(
+            f"{folder}: {type(model).__name__} would drop the vision tower ({left_out[0]}): mend config.json"
+        )
     return model.to(device)
 
 
-def load_pretrained(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, int]:
+def load_config(folder: Path, images: bool) -> PretrainedConfig:
+    """The folder's config, without dropout. ValueError where the task shows images and the model sees none, or the
+    other way round."""
+    try:
+        config = _without_dropout(AutoConfig.from_pretrained(str(folder), local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise ValueError(_broken(folder, error)) from error
+    sees = getattr(config, "vision_config", None) is not None
+    if images and not sees:
+        raise ValueError(f"{folder}: the task shows images, but a {config.model_type} model has no vision tower")
+    if sees and not images:
+        raise ValueError(
+            f"{folder}: a {config.model_type} model has a vision tower, which a task without images would drop or leave"
+            " idle: take task screens, or a text model"
+        )
+    if getattr(config.get_text_config(), "output_router_logits", False):
+        config.get_text_config().output_router_logits = False  # trainers ask for them; generate fails on them
+    return config
+
+
+def load_pretrained(
+    folder: Path, device: str, images: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, int]:
     """Model, tokenizer, and the rows that its head had: cut to one per token, since rows that no token has would share
     the probability and enter ln V. Its own sampling habits (repetition penalty, top-k) are left behind."""
-    tokenizer, model = load_tokenizer(folder), load_model(folder, device)
+    tokenizer, model = load_tokenizer(folder), load_model(folder, device, images)
     rows = int(model.get_output_embeddings().weight.shape[0])
     if rows > len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
@@ -94,11 +122,20 @@ def load_pretrained(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrai
 
 
 def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
-    """Every rate of dropout at 0: Phi is of the whole network, in training as in evaluation, and can be recomputed."""
+    """Every rate of dropout, and of a router's noise, at 0: Phi is of the whole network, in training as in evaluation,
+    and can be recomputed."""
     for name, value in config.to_dict().items():
-        if "drop" in name and isinstance(value, float):
+        if ("drop" in name or "jitter" in name) and isinstance(value, float):
             setattr(config, name, 0.0)
+    for name in config.sub_configs:
+        if isinstance(part := getattr(config, name, None), PretrainedConfig):
+            _without_dropout(part)
     return config
+
+
+def _broken(folder: Path, error: Exception) -> str:
+    why = _first_words(error)
+    return f"{folder}: the model does not load ({why}); config.json and *.safetensors must be whole, and of one model"
 
 
 def _first_words(error: Exception) -> str:
@@ -159,6 +196,11 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     return list(tokenizer(prompt)["input_ids"])
 
 
+def prompt_length(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any]) -> int:
+    """Tokens of a row's prompt; with an image they were counted when the data set was made."""
+    return int(row["prompt_tokens"]) if "prompt_tokens" in row else len(prompt_ids(tokenizer, row["prompt"]))
+
+
 def completion_ids(tokenizer: PreTrainedTokenizerBase, completion: str) -> tuple[list[int], list[tuple[int, int]]]:
     """Ids of a gold completion with its end token, and each token's character span (the end token's is empty)."""
     encoded: Any = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
@@ -176,7 +218,7 @@ def judged_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     return text if ended else text + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Weights (safetensors), config and tokenizer into `folder`."""
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | ProcessorMixin, folder: Path) -> None:
+    """Weights (safetensors), config and tokenizer, or the processor with it, into `folder`."""
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

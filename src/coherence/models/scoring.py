@@ -3,7 +3,7 @@
 Suffixes: _BT completion x position, _BS completion x generation step, _BTV and _BSV also x vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from coherence.core.order_parameter import token_statistics
+from coherence.models.vision import Shown
 
 Ragged = list[list[float]]
 HELD = 2**20
@@ -33,31 +34,43 @@ def score_completions(
     completions: Sequence[list[int]],
     vocab_size: int,
     batch_size: int = 64,
+    show: Callable[[slice], Shown] | None = None,
 ) -> tuple[Ragged, Ragged, Ragged]:
     """(logp, entropy in nats, Phi) of each completion's tokens given its prompt, in batched no-grad forwards.
 
-    Of the untempered distribution over the first `vocab_size` tokens. An empty completion has empty lists.
+    Of the untempered distribution over the first `vocab_size` tokens. An empty completion has empty lists. Where
+    prompts have images, `show` gives a batch of them.
     """
     parts: tuple[Ragged, Ragged, Ragged] = ([], [], [])
     for first in range(0, len(completions), batch_size):
         batch = slice(first, first + batch_size)
-        scored = _score_batch(model, pad_id, prompts[batch], completions[batch], vocab_size)
+        shown = show(batch) if show else None
+        scored = _score_batch(model, pad_id, prompts[batch], completions[batch], vocab_size, shown)
         for part, values in zip(parts, scored, strict=True):
             part.extend(values)
     return parts
 
 
 def _score_batch(
-    model: PreTrainedModel, pad_id: int, prompts: Sequence[list[int]], completions: Sequence[list[int]], vocab_size: int
+    model: PreTrainedModel,
+    pad_id: int,
+    prompts: Sequence[list[int]],
+    completions: Sequence[list[int]],
+    vocab_size: int,
+    shown: Shown | None,
 ) -> list[Ragged]:
     longest = max(1, *(len(ids) for ids in completions))
     padded = [ids + [pad_id] * (longest - len(ids)) for ids in completions]  # causal: what follows cannot be seen
     ids_BT, mask_BT = left_pad([a + b for a, b in zip(prompts, padded, strict=True)], pad_id, model.device)
-    positions_BT = (mask_BT.cumsum(dim=1) - 1).clamp(min=0)
+    if shown is None:
+        beside = {"position_ids": (mask_BT.cumsum(dim=1) - 1).clamp(min=0)}
+    else:  # where a piece of an image stands in height and width, the model itself says
+        length = ids_BT.shape[1]
+        beside = shown.inputs([length - longest - len(ids) for ids in prompts], length, model.device)
     with torch.no_grad():
-        logits_BTV = model(
-            input_ids=ids_BT, attention_mask=mask_BT, position_ids=positions_BT, logits_to_keep=longest + 1
-        ).logits[:, -longest - 1 : -1]
+        logits_BTV = model(input_ids=ids_BT, attention_mask=mask_BT, logits_to_keep=longest + 1, **beside).logits[
+            :, -longest - 1 : -1
+        ]
     statistics = token_statistics(logits_BTV, ids_BT[:, -longest:], vocab_size=vocab_size)
     parts = (statistics.logp, statistics.entropy, statistics.phi)
     return [

@@ -8,6 +8,7 @@ from coherence.tasks.grounding import rewards as grounding
 from coherence.tasks.judge import Reward
 from coherence.tasks.maths import rewards as maths
 from coherence.tasks.pages import rewards as pages
+from coherence.tasks.screens import rewards as screens
 from coherence.tasks.tools import rewards as tools
 
 
@@ -42,6 +43,11 @@ TASK_REWARDS: dict[str, dict[str, Reward]] = {
         "click": pages.click_reward,
         "distance": pages.distance_reward,
     },
+    "screens": {
+        "format": grounding.format_reward,
+        "click": grounding.click_reward,
+        "distance": screens.distance_reward,
+    },
     "answer": {"exact": answer_reward},
 }
 
@@ -49,6 +55,7 @@ STRICT = {
     "grounding": "click",
     "tools": "exact",
     "pages": "click",
+    "screens": "click",
     "maths": "correct",
     "code": "passed",
     "answer": "exact",
@@ -58,5 +65,9 @@ STRICT = {
 FIELDS: dict[str, Callable[[str, dict[str, Any]], dict[str, float]]] = {"tools": tools.field_scores}
 """For tasks whose answers have fields: the share of each field's gold values that a completion has."""
 
-PIXEL_DISTANCE: dict[str, Reward] = {"grounding": grounding.pixel_distance, "pages": pages.pixel_distance}
+PIXEL_DISTANCE: dict[str, Reward] = {
+    "grounding": grounding.pixel_distance,
+    "pages": pages.pixel_distance,
+    "screens": screens.pixel_distance,
+}
 """Of tasks that answer with a point: its distance to the target's centre, NaN where there is none."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, ProcessorMixin, TrainerCallback
 from trl import GRPOConfig as TrlGrpoConfig
 
 from coherence.config.compute import Compute
@@ -21,6 +21,7 @@ from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
 from coherence.models.load import check_head, is_finite, judged_text, save_model
+from coherence.tasks.images import open_rows
 from coherence.tasks.judge import judge
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments
@@ -70,7 +71,7 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
 
     def _task_scores(self, rollouts: Rollouts) -> dict[str, list[float]]:
         golds = [json.loads(row["answer"]) for row in rollouts.rows]
-        texts = [judged_text(self.processing_class, ids) for ids in rollouts.completion_ids]
+        texts = [judged_text(self._tokenizer, ids) for ids in rollouts.completion_ids]
         return {name: judge(reward, texts, golds) for name, reward in TASK_REWARDS[self.task].items()}
 
     def _store(self, rollouts: Rollouts, task: dict[str, list[float]], carl: Composite) -> None:
@@ -79,7 +80,7 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
                 self.samples.append(
                     {
                         "step": rollouts.step,
-                        "prompt": rollouts.rows[i]["prompt"],
+                        "prompt": rollouts.rows[i].get("text", rollouts.rows[i]["prompt"]),
                         "completion": completion,
                         "ids": rollouts.completion_ids[i],
                         "logp": rollouts.token_logps[i],
@@ -142,12 +143,13 @@ def train(
     folder: Path,
     seed: int,
     started_from: str = "ok",
+    processor: ProcessorMixin | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
 
     `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and
     the run was stopped; `started_from` is how the run that made `model` ended. ValueError for fewer rows than prompts
-    per step: TRL would train nothing and say nothing.
+    per step: TRL would train nothing and say nothing. Rows with images need the processor.
     """
     vocab_size = check_head(model, tokenizer)
     if len(rows) < config.prompts_per_step:
@@ -158,10 +160,8 @@ def train(
         model=model,
         reward_funcs=[functions[name] for name in arm.rewards],
         args=TrlGrpoConfig(**trl_arguments(config, compute, arm, folder, seed)),
-        train_dataset=Dataset.from_list(
-            [{"prompt": row["prompt"], "answer": json.dumps(row["answer"], sort_keys=True)} for row in rows]
-        ),
-        processing_class=tokenizer,
+        train_dataset=trl_rows(rows) if processor is None else trl_image_rows(rows),
+        processing_class=processor or tokenizer,
         callbacks=[MetricsLog(folder / "metrics.jsonl", config.steps, show_metrics)],
         task=task,
         vocab_size=vocab_size,
@@ -174,7 +174,7 @@ def train(
     if not trainer.diverged:
         trainer.train()
     assert trainer.over_budget or trainer.diverged or trainer.state.global_step == config.steps, "TRL stopped early"
-    save_model(trainer.model, tokenizer, folder)
+    save_model(trainer.model, processor or tokenizer, folder)
     (folder / "metrics.jsonl").touch()
     pd.DataFrame(trainer.samples, columns=sample_columns(task)).to_parquet(folder / "samples.parquet", index=False)
     outcome = {
@@ -189,6 +189,29 @@ def train(
     }
     (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
     return outcome
+
+
+def trl_rows(rows: Sequence[dict[str, Any]]) -> Dataset:
+    """The columns that TRL and the rewards read."""
+    return Dataset.from_list(
+        [{"prompt": row["prompt"], "answer": json.dumps(row["answer"], sort_keys=True)} for row in rows]
+    )
+
+
+def trl_image_rows(rows: Sequence[dict[str, Any]]) -> Dataset:
+    """The same for rows with images, which are opened when a row is asked for: TRL renders a conversation around them,
+    and `text` is what it then says."""
+    kept = ("image_path", "image_sha256")
+    told = [{"text": row["prompt"], **{name: row[name] for name in kept}} for row in rows]
+    for row, made in zip(rows, told, strict=True):
+        made["prompt"] = [{"role": "user", "content": row["instruction"]}]
+        made["answer"] = json.dumps(row["answer"], sort_keys=True)
+
+    def opened(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        rows = [dict(zip(kept, values, strict=True)) for values in zip(*(batch[name] for name in kept), strict=True)]
+        return batch | {"image": open_rows(rows)}
+
+    return Dataset.from_list(told).with_transform(opened)
 
 
 def trl_arguments(config: GrpoConfig, compute: Compute, arm: Arm, folder: Path, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    ProcessorMixin,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -19,7 +20,7 @@ from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
 from coherence.models.load import is_finite, save_model
 from coherence.training.arguments import common_arguments
-from coherence.training.supervised import Validation, encode_row, make_trainer
+from coherence.training.supervised import Validation, encode_rows, make_trainer
 
 
 class Cooldown:
@@ -75,10 +76,11 @@ def train(
     folder: Path,
     seed: int,
     validation: Sequence[dict[str, Any]] = (),
+    processor: ProcessorMixin | None = None,
 ) -> dict[str, Any]:
     """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
 
-    `validation` rows, where the config asks to look at them, give validation.jsonl.
+    `validation` rows, where the config asks to look at them, give validation.jsonl. Images need the processor.
 
     `status` is `ok` if the gate fired, else `not_crystallized`; the saved model is the one at the last step run.
     """
@@ -93,12 +95,14 @@ def train(
     }
     key = f"{config.gate.token_class}/accuracy"
     callback = GateCallback(gate, key if config.gate.split == "sft" else f"validation/{key}", cooldown)
-    trainer = make_trainer(model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket)
+    trainer = make_trainer(
+        model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket, processor
+    )
     if config.validate_every is not None:
-        encoded = [encode_row(tokenizer, row) for row in validation]
-        trainer.add_callback(Validation(trainer, encoded, config.validate_every))
+        looked_at = encode_rows(tokenizer, validation, processor)
+        trainer.add_callback(Validation(trainer, looked_at, config.validate_every))
     trainer.train()
-    save_model(trainer.model, tokenizer, folder)
+    save_model(trainer.model, processor or tokenizer, folder)
     outcome = {
         "status": "ok" if gate.fired_step is not None else "not_crystallized",
         "gate_step": gate.fired_step,

@@ -6,7 +6,7 @@ Suffixes: _BT batch x token.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, ProcessorMixin, TrainerCallback
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
 
 from coherence.models.load import completion_ids, prompt_ids
+from coherence.models.vision import show
 from coherence.streams import generator
+from coherence.tasks.images import open_rows
 from coherence.training.metrics import MetricsLog
 
 PROMPT, FORMAT, CONTENT = 0, 1, 2
@@ -27,9 +29,12 @@ PROMPT, FORMAT, CONTENT = 0, 1, 2
 CLASSES = {"all": (FORMAT, CONTENT), "format": (FORMAT,), "content": (CONTENT,)}
 
 
-def encode_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> dict[str, list[int]]:
-    """input_ids, labels (-100 on the prompt) and token_class of one row, all of the same length."""
-    prompt = prompt_ids(tokenizer, row["prompt"])
+def encode_row(
+    tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any], prompt: list[int] | None = None
+) -> dict[str, list[int]]:
+    """input_ids, labels (-100 on the prompt) and token_class of one row, all of the same length; `prompt` if its ids
+    are known."""
+    prompt = prompt_ids(tokenizer, row["prompt"]) if prompt is None else prompt
     completion, spans = completion_ids(tokenizer, row["completion"])
     classes = [CONTENT if any(a < end and start < b for start, end in row["content"]) else FORMAT for a, b in spans]
     return {
@@ -52,6 +57,29 @@ def collate(examples: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, 
     return batch
 
 
+def collate_images(examples: Sequence[Mapping[str, Any]], processor: ProcessorMixin) -> dict[str, torch.Tensor]:
+    """The same of rows with images, which are opened here, with the pixels."""
+    tokenizer = processor.tokenizer
+    shown = show(processor, [row["prompt"] for row in examples], open_rows(examples))
+    encoded = [encode_row(tokenizer, row, ids) for row, ids in zip(examples, shown.ids, strict=True)]
+    batch = collate(encoded, tokenizer.pad_token_id)
+    ids_BT = batch["input_ids"]
+    return batch | shown.inputs([0] * len(encoded), ids_BT.shape[1], ids_BT.device)
+
+
+KEPT = ("prompt", "completion", "content", "image_path", "image_sha256", "prompt_tokens")
+"""Of a row with an image, which is encoded when it is needed."""
+
+
+def encode_rows(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Mapping[str, Any]], processor: ProcessorMixin | None
+) -> list[dict[str, Any]]:
+    """What the trainer's batches are made of."""
+    if processor is not None:
+        return [{name: row[name] for name in KEPT} for row in rows]
+    return [encode_row(tokenizer, row) for row in rows]
+
+
 class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that logs accuracy, entropy and Phi per token class, from the training forward's own outputs."""
 
@@ -71,7 +99,7 @@ class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
         return loss
 
     @torch.no_grad()
-    def validate(self, rows: Sequence[dict[str, list[int]]]) -> None:
+    def validate(self, rows: Sequence[dict[str, Any]]) -> None:
         """Log the same metrics of encoded rows that are not trained on, as `validation/...`."""
         self.model.eval()
         training, self.sums = self.sums, defaultdict(float)
@@ -127,7 +155,7 @@ def captured_outputs(model: torch.nn.Module) -> Iterator[list[Any]]:
 class Validation(TrainerCallback):  # type: ignore[misc]
     """Has the trainer validate after the log of every so many steps, and of its last one."""
 
-    def __init__(self, trainer: CoherenceSftTrainer, rows: Sequence[dict[str, list[int]]], every: int) -> None:
+    def __init__(self, trainer: CoherenceSftTrainer, rows: Sequence[dict[str, Any]], every: int) -> None:
         self.trainer, self.rows, self.every = trainer, rows, every
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
@@ -158,11 +186,13 @@ def make_trainer(
     folder: Path,
     callbacks: list[TrainerCallback],
     bucket: int = 1,
+    processor: ProcessorMixin | None = None,
 ) -> CoherenceSftTrainer:
-    """The trainer on encoded rows, logging into folder/metrics.jsonl; `schedule` gives the learning-rate factor."""
-    dataset = Dataset.from_list([encode_row(tokenizer, row) for row in rows])
+    """The trainer on encoded rows, logging into folder/metrics.jsonl; `schedule` gives the learning-rate factor. Rows
+    with images need the processor."""
+    dataset = Dataset.from_list(encode_rows(tokenizer, rows, processor))
     if bucket > 1:
-        lengths = [len(ids) for ids in dataset["input_ids"]]
+        lengths = dataset["prompt_tokens"] if processor else [len(ids) for ids in dataset["input_ids"]]
         size, steps = arguments["per_device_train_batch_size"], arguments["max_steps"]
         dataset = dataset.select(bucketed(lengths, size, bucket, steps, arguments["seed"]))
         arguments = {**arguments, "train_sampling_strategy": "sequential"}
@@ -173,7 +203,9 @@ def make_trainer(
         ),
         train_dataset=dataset,
         processing_class=tokenizer,
-        data_collator=lambda examples: collate(examples, tokenizer.pad_token_id),
+        data_collator=lambda examples: (
+            collate_images(examples, processor) if processor else collate(examples, tokenizer.pad_token_id)
+        ),
         schedule=schedule,
         vocab_size=len(tokenizer),
         callbacks=[MetricsLog(folder / "metrics.jsonl", arguments["max_steps"], show_metrics), *callbacks],

@@ -26,6 +26,7 @@ from trl import GRPOTrainer
 
 from coherence.core.order_parameter import hidden_statistics
 from coherence.models.scoring import GenerationRecorder, Ragged, score_completions
+from coherence.models.vision import Shown, show
 
 Source = Literal["scoring", "generation", "extra pass"]
 
@@ -49,7 +50,8 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
     """Gives every reward function `token_logps` and `token_entropies` (nats): per completion, one number per token.
 
     They belong to the sampled ids given their prompt, under the policy that sampled them, at temperature 1.
-    `source` may be named; `start_model`, where set, scores the same completions in one more no-grad pass.
+    `source` may be named; `start_model`, where set, scores the same completions in one more no-grad pass, for which
+    rows with an image have the rendered prompt as `text`.
     """
 
     source: Source | None = None
@@ -142,7 +144,9 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
             {**row, "token_logps": a, "token_entropies": b} for row, a, b in zip(inputs, logps, entropies, strict=True)
         ]
         rewards_BR = super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
-        start = self._start_logps(completion_ids_list)
+        start = self._start_logps(inputs, completion_ids_list)
+        if not isinstance(completions[0], str):  # messages, as TRL has them where prompts show images
+            completions = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=True)
         step = self.state.global_step + 1
         rollouts = Rollouts(step, rows, completions, completion_ids_list, logps, entropies, start, rewards_BR)
         for name, value in self.observe_rollouts(rollouts).items():
@@ -150,11 +154,17 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         # TRL adds up what is there; a completion that lacks one reward would be paid 0 for it, so it is paid nothing
         return rewards_BR.masked_fill(rewards_BR.isnan().any(dim=1, keepdim=True), torch.nan)
 
-    def _start_logps(self, completions: list[list[int]]) -> Ragged:
+    def _start_logps(self, inputs: list[dict[str, Any]], completions: list[list[int]]) -> Ragged:
         if self.start_model is None:
             return [[] for _ in completions]
+
+        def shown(rows: slice) -> Shown:
+            part = inputs[rows]
+            return show(self.processing_class, [row["text"] for row in part], [row["image"] for row in part])
+
         pad, size = self._tokenizer.pad_token_id, len(self._tokenizer)
-        return score_completions(self.start_model.eval(), pad, self._prompt_ids, completions, size)[0]
+        see = shown if "image" in inputs[0] else None
+        return score_completions(self.start_model.eval(), pad, self._prompt_ids, completions, size, show=see)[0]
 
 
 @contextmanager
