@@ -37,6 +37,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
         return
     from coherence.config.compute import Compute
     from coherence.config.grpo import Arm, GrpoConfig
+    from coherence.config.lora import Lora
     from coherence.models.load import check_context, load_model, load_tokenizer, prompt_ids, quiet
     from coherence.streams import integer_seed
     from coherence.tasks.read import read_rows
@@ -47,7 +48,8 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     start = json.loads((sft / "outcome.json").read_text(encoding="utf-8"))["status"]
     if grpo.require_crystallized and start != "ok":
         raise ValueError(f"{sft} ended '{start}': GRPO starts from it only with grpo.require_crystallized: false")
-    model, tokenizer = load_model(sft, compute.device), load_tokenizer(sft)
+    lora = study["lora"] and Lora.parse(study["lora"], "lora")
+    model, tokenizer = load_model(sft, compute.loading_device), load_tokenizer(sft)
     rows = read_rows(data / "data.parquet", "grpo")
     longest = max(len(prompt_ids(tokenizer, row["prompt"])) for row in rows)
     check_context(model.config, longest + grpo.max_completion_length)
@@ -58,12 +60,13 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             Arm.parse(study["grpo"]["arms"][arm], f"grpo.arms.{arm}"),
             study["data"]["task"],
             model,
-            load_model(sft, compute.device),
+            None if lora else load_model(sft, compute.loading_device),
             tokenizer,
             rows,
             folder,
             integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
             started_from=start,
+            lora=lora,
         )
         artifact.outcome |= outcome
         progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")

@@ -34,6 +34,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     if artifact.reuse():
         return
     from coherence.config.compute import Compute
+    from coherence.config.lora import Lora
     from coherence.config.sft import SftConfig
     from coherence.models.load import check_head, load_model, load_tokenizer, quiet
     from coherence.streams import integer_seed
@@ -42,14 +43,15 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
 
     quiet()
     sft, compute = SftConfig.parse(study["sft"], "sft"), Compute.parse(study["compute"], "compute")
-    tokenizer, model = load_tokenizer(base), load_model(base, study["compute"]["device"])
+    lora = study["lora"] and Lora.parse(study["lora"], "lora")
+    tokenizer, model = load_tokenizer(base), load_model(base, compute.loading_device)
     check_head(model, tokenizer)
     rows = read_rows(data / "data.parquet", "sft")
     validation = [] if sft.validate_every is None else read_rows(data / "data.parquet", "validation")
     progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
     with artifact.write() as folder:
         stream = integer_seed(seed, "sft")
-        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation)
+        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation, lora)
         artifact.outcome |= outcome
         fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
         progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")

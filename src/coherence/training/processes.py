@@ -1,0 +1,50 @@
+"""What a trainer's weights become: adapters (LoRA), or parts held by several processes (FSDP), and whole again to save.
+
+Several processes must come to every gathering together, so all that they decide by is first made equal on all of them.
+"""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from transformers import PreTrainedTokenizerBase, Trainer
+
+from coherence.config.lora import Lora
+from coherence.models.load import is_finite, save_model
+
+
+def adapters(lora: Lora | None) -> LoraConfig | None:
+    """PEFT's settings: all linear layers but the head, which TRL's scoring reads directly; no dropout, as elsewhere."""
+    if lora is None:
+        return None
+    return LoraConfig(r=lora.r, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def keep_statistics_float32(trainer: Trainer) -> None:
+    """FSDP computes with bf16 weights, but sums gradients and gives losses, log-probabilities and entropies in float32.
+
+    Accelerate's own policy would round those to bf16 too: ratios of probabilities in steps of a percent.
+    """
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    if plugin is not None and trainer.args.bf16:
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+
+
+def diverged(trainer: Trainer) -> bool:
+    """Whether a weight on any process is no longer a finite number."""
+    found = torch.tensor(float(not is_finite(trainer.model)), device=trainer.accelerator.device)
+    return bool(trainer.accelerator.reduce(found, reduction="sum") > 0)
+
+
+def save_trained(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """The model as every stage reads one, adapters merged (rounded once, in float32) and parts gathered.
+
+    Ends the training: the adapters are gone afterwards.
+    """
+    model = trainer.model
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    state = trainer.accelerator.get_state_dict(model) if trainer.is_fsdp_enabled else None
+    if state != {}:  # gathered on the first process alone
+        save_model(model, tokenizer, folder, state)
