@@ -167,7 +167,7 @@ class OneKeyLoader(yaml.SafeLoader):
 
 
 OneKeyLoader.add_implicit_resolver(  # as in YAML 1.2: the older one takes 1e-3, without a dot, for a text
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
 
 

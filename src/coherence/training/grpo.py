@@ -28,7 +28,7 @@ from coherence.tasks.judge import judge
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments, parts_of
 from coherence.training.metrics import MetricsLog
-from coherence.training.processes import adapters, diverged, keep_statistics_float32, save_trained
+from coherence.training.processes import adapters, diverged, shard_layer_by_layer, save_trained
 from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
 from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
 
@@ -176,7 +176,7 @@ def train(
         vocab_size=vocab_size,
         settings=config,
     )
-    keep_statistics_float32(trainer)
+    shard_layer_by_layer(trainer)
     trainer.remove_callback(PrinterCallback)
     trainer.start_model = start_model and start_model.to(trainer.accelerator.device)
     trainer.add_callback(StopOnDivergence(trainer))

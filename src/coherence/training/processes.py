@@ -21,13 +21,18 @@ def adapters(lora: Lora | None) -> LoraConfig | None:
     return LoraConfig(r=lora.r, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
-def keep_statistics_float32(trainer: Trainer) -> None:
-    """FSDP computes with bf16 weights, but sums gradients and gives losses, log-probabilities and entropies in float32.
+def shard_layer_by_layer(trainer: Trainer) -> None:
+    """How FSDP cuts the model up, where it is used: by the layers that it has (Qwen3.5's text model names others too).
 
-    Accelerate's own policy would round those to bf16 too: ratios of probabilities in steps of a percent.
+    It computes with bf16 weights, but sums gradients and gives log-probabilities and entropies in float32: accelerate's
+    own policy would round those to bf16 too, and ratios of probabilities would go in steps of a percent.
     """
     plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
-    if plugin is not None and trainer.args.bf16:
+    if plugin is None:
+        return
+    layers = {type(module).__name__ for module in trainer.model.modules()}
+    plugin.transformer_cls_names_to_wrap = sorted(layers & set(trainer.model._no_split_modules))
+    if trainer.args.bf16:
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
 
 
@@ -45,6 +50,10 @@ def save_trained(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: P
     model = trainer.model
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
-    state = trainer.accelerator.get_state_dict(model) if trainer.is_fsdp_enabled else None
-    if state != {}:  # gathered on the first process alone
-        save_model(model, tokenizer, folder, state)
+    if not trainer.is_fsdp_enabled:
+        save_model(model, tokenizer, folder)
+        return
+    state = trainer.accelerator.get_state_dict(model)
+    if state:  # gathered on the first process alone; gathered weights no longer know that they are tied
+        twice = model.all_tied_weights_keys
+        save_model(model, tokenizer, folder, {name: part for name, part in state.items() if name not in twice})

@@ -22,7 +22,7 @@ from coherence.config.lora import Lora
 from coherence.models.load import completion_ids, prompt_ids
 from coherence.streams import generator
 from coherence.training.metrics import MetricsLog
-from coherence.training.processes import adapters, keep_statistics_float32
+from coherence.training.processes import adapters, shard_layer_by_layer
 
 PROMPT, FORMAT, CONTENT = 0, 1, 2
 """Token classes. Format: everything of a completion that its content spans do not touch, its end token too."""
@@ -186,7 +186,7 @@ def make_trainer(
         callbacks=[MetricsLog(folder / "metrics.jsonl", arguments["max_steps"], show_metrics), *callbacks],
         peft_config=adapters(lora),
     )
-    keep_statistics_float32(trainer)
+    shard_layer_by_layer(trainer)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
