@@ -1,4 +1,4 @@
-"""Each study for GPUs can be planned: its files found, its jobs known, as many GPUs asked for as processes are started."""
+"""Each study for GPUs can be planned: its files found, its jobs known, and started in as many processes as it says."""
 
 import re
 from pathlib import Path
@@ -34,4 +34,4 @@ def test_a_study_for_gpus_can_be_planned(path: Path, clone: Clone, tmp_path: Pat
     processes = values["compute"].get("processes", 1)
     launch = "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
     assert len(re.findall(rf"^ *(?:Shell command: )?{launch} scripts/train_\w+\.py", said, re.MULTILINE)) == 12
-    assert said.count(f"gpu={processes}") >= 12 and said.count("python scripts/check_start.py") == 3
+    assert said.count(" python scripts/check_start.py") == 3

@@ -28,7 +28,7 @@ from coherence.tasks.judge import judge
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments, parts_of
 from coherence.training.metrics import MetricsLog
-from coherence.training.processes import adapters, diverged, shard_layer_by_layer, save_trained
+from coherence.training.processes import adapters, diverged, save_trained, shard_layer_by_layer
 from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
 from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
 
