@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence.config.base import settings
+from coherence.config.compute import in_one_process
 from coherence.config.resolved import image_root, model_files, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
@@ -31,7 +32,7 @@ def main(config: Path, out: Path) -> None:
     quiet()
     with artifact.write() as folder:
         if study["model"]["kind"] == "embedded":
-            make_embedded(study["model"], study["compute"], folder)
+            make_embedded(study["model"], in_one_process(study), folder)
         else:
             artifact.outcome |= take_pretrained(study["model"], sources, folder, bool(image_root(study)))
 

@@ -39,6 +39,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     take_gpus(study["compute"])
     from coherence.config.compute import Compute
     from coherence.config.grpo import Arm, GrpoConfig
+    from coherence.config.lora import Lora
     from coherence.models.load import check_context, load_model, prompt_length, quiet
     from coherence.models.vision import load_reader
     from coherence.streams import integer_seed
@@ -50,8 +51,11 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     start = json.loads((sft / "outcome.json").read_text(encoding="utf-8"))["status"]
     if grpo.require_crystallized and start != "ok":
         raise ValueError(f"{sft} ended '{start}': GRPO starts from it only with grpo.require_crystallized: false")
-    images = image_root(study)
-    model, (tokenizer, processor) = load_model(sft, compute.device, bool(images)), load_reader(sft, bool(images))
+    lora, images = study["lora"] and Lora.parse(study["lora"], "lora"), image_root(study)
+    model, (tokenizer, processor) = (
+        load_model(sft, compute.loading_device, bool(images)),
+        load_reader(sft, bool(images)),
+    )
     rows = read_rows(data / "data.parquet", "grpo", images)
     longest = max(prompt_length(tokenizer, row) for row in rows)
     check_context(model.config, longest + grpo.max_completion_length)
@@ -62,13 +66,14 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             Arm.parse(study["grpo"]["arms"][arm], f"grpo.arms.{arm}"),
             study["data"]["task"],
             model,
-            load_model(sft, compute.device, bool(images)),
+            None if lora else load_model(sft, compute.loading_device, bool(images)),
             tokenizer,
             rows,
             folder,
             integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
             started_from=start,
             processor=processor,
+            lora=lora,
         )
         artifact.outcome |= outcome
         progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")

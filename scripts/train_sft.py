@@ -36,6 +36,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
         return
     take_gpus(study["compute"])
     from coherence.config.compute import Compute
+    from coherence.config.lora import Lora
     from coherence.config.sft import SftConfig
     from coherence.models.load import check_head, load_model, quiet
     from coherence.models.vision import load_reader
@@ -45,8 +46,8 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
 
     quiet()
     sft, compute = SftConfig.parse(study["sft"], "sft"), Compute.parse(study["compute"], "compute")
-    images = image_root(study)
-    model = load_model(base, study["compute"]["device"], bool(images))
+    lora, images = study["lora"] and Lora.parse(study["lora"], "lora"), image_root(study)
+    model = load_model(base, compute.loading_device, bool(images))
     tokenizer, processor = load_reader(base, bool(images))
     check_head(model, tokenizer)
     table = data / "data.parquet"
@@ -55,7 +56,7 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
     with artifact.write() as folder:
         stream = integer_seed(seed, "sft")
-        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation, processor)
+        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation, processor, lora)
         artifact.outcome |= outcome
         fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
         progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")

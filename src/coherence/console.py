@@ -20,8 +20,15 @@ def label(text: str) -> None:
     _label = f"[{text}] "
 
 
+def first_process() -> bool:
+    """Whether this process is the only one, or the first of those that torchrun has started for one job."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def progress(text: str) -> None:
     """Print one line to the terminal, and to the log as well where stderr has been sent to a file."""
+    if not first_process():
+        return
     print(f"{_label}{text}", flush=True)
     if logs_to_file():
         print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

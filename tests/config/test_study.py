@@ -45,10 +45,15 @@ def test_schema_is_the_one_that_the_models_give() -> None:
         (lambda c: c.update(model={"kind": "local", "path": "/abs"}), "relative to data_root"),
         (lambda c: c.update(model={"kind": "run", "study": "x", "checkpoint": "../y"}), "model.checkpoint"),
         (lambda c: c.update(model={"kind": "hub", "id": "a/b", "revision": "main"}), "revision"),
+        (lambda c: c["compute"].update(processes=3), "sft.batch_size is 50, no multiple of compute.processes"),
+        (lambda c: c["compute"].update(accumulate=25), "num_generations is 64, no multiple of"),
+        (lambda c: c["grpo"].update(generation="vllm"), "vllm is for device: cuda"),
+        (lambda c: c.update(lora={"r": 0, "alpha": 1}), "lora.r"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(edit, said: str) -> None:
     values = default()
+    values["sft"]["batch_size"] = 50
     edit(values)
     with pytest.raises(ValueError) as error:
         Study("x", values)
@@ -102,3 +107,19 @@ def test_another_studys_checkpoint_is_its_manifest_and_must_be_built(
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
     assert model_files(study, Path("results/second")) == {"checkpoint": manifest}
+
+
+def test_a_commit_that_begins_like_a_number_is_a_text(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("revision: 4e20de362430cd3b72f300e6b0f18e50e7166e08\nrate: 1e-3\n")
+    assert read_values(tmp_path / "a.yaml") == {"revision": "4e20de362430cd3b72f300e6b0f18e50e7166e08", "rate": 1e-3}
+
+
+def test_how_many_processes_train_is_nothing_to_the_stages_that_take_one() -> None:
+    values = default()
+    one, cells = Study("x", values), {"seed": 0, "arm": "task"}
+    values["compute"] |= {"processes": 2, "accumulate": 2}
+    two = Study("x", values)
+    for stage, cell in {"base": {}, "compat": {}, "start": {"seed": 0}, "generate": cells}.items():
+        assert one.settings(stage, **cell) == two.settings(stage, **cell)
+    for stage, cell in {"sft": {"seed": 0}, "grpo": cells}.items():
+        assert one.settings(stage, **cell) != two.settings(stage, **cell)

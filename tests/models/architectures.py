@@ -89,12 +89,22 @@ SMALL = {
     "max_position_embeddings": 96,
 }
 GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 16}
+QWEN3_5 = {
+    "head_dim": 16,
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
+"""A running state in place of attention in all but some layers."""
 NEOX = "GPTNeoXTokenizer"
 MOE = {"num_experts_per_tok": 2, "router_aux_loss_coef": 0.01}
 EXPERTS = {"num_experts": 4, "moe_intermediate_size": 24}
 CASES = {
     "llama": Case("LlamaConfig", byte_level_with_start, False, 13, True, (END_OF_TURN,)),
     "qwen3": Case("Qwen3Config", byte_level("Qwen2Tokenizer"), True, 24, True, values={"head_dim": 16}),
+    "qwen3_5": Case("Qwen3_5TextConfig", byte_level("Qwen2Tokenizer"), True, 24, True, values=QWEN3_5),
     "gpt2": Case("GPT2Config", byte_level("GPT2Tokenizer"), True, values={"n_embd": 32, "n_layer": 2, "n_head": 2}),
     "olmo": Case("OlmoConfig", byte_level(NEOX), True),
     "olmo2": Case("Olmo2Config", byte_level(NEOX), False, 8),

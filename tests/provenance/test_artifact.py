@@ -412,3 +412,12 @@ def test_a_tree_moved_to_another_folder(clone: Clone, monkeypatch: pytest.Monkey
     moved = Clone(elsewhere)
     assert all(artifact.reuse() for artifact in (moved.artifact("base"), moved.artifact("sft", 1)))
     assert isinstance(moved.artifact("figures"), Artifact)
+
+
+def test_of_several_processes_of_one_job_the_first_alone_writes(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    clone.build(clone.artifact("base"))
+    assert not Path("results").exists()
+    monkeypatch.setenv("RANK", "0")
+    clone.build(clone.artifact("base"))
+    assert (BASE / "manifest.json").is_file()

@@ -144,6 +144,30 @@ def test_how_many_forwards_each_way_adds(
     assert counts[1] - counts[0] == added * steps
 
 
+class Engine:
+    """Stands in for vLLM: ids from elsewhere with the log-probabilities that it claims for them."""
+
+    def sync_weights(self) -> None: ...
+
+    def generate(self, prompts: list[list[int]], **kwargs: object) -> tuple[object, list[list[int]], object, object]:
+        ids = [[20 + i, *range(30, 30 + i % 3), 1] for i in range(len(prompts))]
+        return None, ids, [[[-3.0] for _ in row] for row in ids], None
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_what_vllm_samples_is_scored_by_trl_and_read_there_for_nothing(
+    tiny: SimpleNamespace, tuned: Path, tmp_path: Path, temperature: float
+) -> None:
+    counts = []
+    for cls in (GRPOTrainer, Probe):
+        trainer, _ = make(tiny, tuned, tmp_path, steps=2, temperature=temperature)
+        trainer.__class__, trainer.use_vllm = cls, True
+        trainer.vllm_generation, trainer._last_loaded_step = Engine(), -1
+        counts.append(count_forwards(trainer))
+    assert trainer.statistics_source() == "scoring" and counts[0] == counts[1] - (temperature != 1.0)
+    check_against_offline(trainer.seen[0], tuned, tiny)
+
+
 def test_iterations_are_put_back_and_metrics_logged(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
     trainer, _ = make(tiny, tuned, tmp_path)
     trainer.train()

@@ -50,6 +50,10 @@ checked(lambda: check_name(Path(CONFIGFILE)))
 ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
 # one GPU for each job that computes with a model; a site names its partition in SLURM_GPU_PARTITION
 MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
+# training takes as many as the study says, one process on each
+PROCESSES = STUDY.resolved["compute"]["processes"]
+TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}
+LAUNCH = "python" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES}"
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
 SOURCES = checked(lambda: {"base": model_files(STUDY.resolved, Path(R)), "data": data_files(STUDY.resolved, Path(R))})

@@ -42,7 +42,7 @@ rule grpo:
     conda:
         "../../environment.yml"
     resources:
-        **MODEL_RESOURCES,
+        **TRAINING_RESOURCES,
         mem_mb=2500,
         runtime=120,
     params:
@@ -55,5 +55,5 @@ rule grpo:
     message:
         "grpo: arm {wildcards.arm}, seed {wildcards.seed} (log: {log})"
     shell:
-        "python scripts/train_grpo.py --config {params.study} --arm {wildcards.arm} --seed {wildcards.seed}"
+        "{LAUNCH} scripts/train_grpo.py --config {params.study} --arm {wildcards.arm} --seed {wildcards.seed}"
         " --sft {params.sft} --data {params.data} --out {params.out} 2> {log}"

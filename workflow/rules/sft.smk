@@ -11,7 +11,7 @@ rule sft:
     conda:
         "../../environment.yml"
     resources:
-        **MODEL_RESOURCES,
+        **TRAINING_RESOURCES,
         mem_mb=2500,
         runtime=60,
     params:
@@ -24,5 +24,5 @@ rule sft:
     message:
         "sft: seed {wildcards.seed}, until the gate fires (log: {log})"
     shell:
-        "python scripts/train_sft.py --config {params.study} --seed {wildcards.seed}"
+        "{LAUNCH} scripts/train_sft.py --config {params.study} --seed {wildcards.seed}"
         " --base {params.base} --data {params.data} --out {params.out} 2> {log}"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from coherence.config.compute import in_one_process
 from coherence.config.strict import Strict
 
 
@@ -82,4 +83,4 @@ ModelConfig = Annotated[EmbeddedModel | LocalModel | HubModel | RunModel, Field(
 
 def settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved study that decides what the base model is."""
-    return {"model": study["model"], "compute": study["compute"]}
+    return {"model": study["model"], "compute": in_one_process(study)}

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from coherence.config.compute import in_one_process
 from coherence.config.strict import Strict
 
 
@@ -23,7 +24,7 @@ class EvaluateConfig(Strict):
 def settings(study: Mapping[str, Any], arm: str, seed: int) -> dict[str, Any]:
     """What decides the stored generations of one checkpoint (`arm` is `sft` for the start)."""
     generation = {key: value for key, value in study["evaluate"].items() if key != "gate_accuracy"}
-    return {"evaluate": generation, "compute": study["compute"], "checkpoint": arm, "seed": seed}
+    return {"evaluate": generation, "compute": in_one_process(study), "checkpoint": arm, "seed": seed}
 
 
 def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
 
 def compat_settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the scores by the reference file's conventions: the device, and which checkpoints are pooled."""
-    return {"compute": study["compute"], "arms": sorted(study["grpo"]["arms"]), "seeds": study["seeds"]}
+    return {"compute": in_one_process(study), "arms": sorted(study["grpo"]["arms"]), "seeds": study["seeds"]}
 
 
 def baseline_settings(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from coherence.config.compute import in_one_process
 from coherence.config.strict import Strict
 
 
@@ -51,6 +52,9 @@ class GrpoConfig(Strict):
     temperature: float = Field(ge=1, le=1)
     """Of sampling. TRL scores at it, and Phi is defined at 1, so it is 1."""
     max_completion_length: int = Field(ge=1)
+    generation: Literal["transformers", "vllm"] = "transformers"
+    """What samples the completions. vllm (which a person installs) shares the GPUs with training, needs `device: cuda`,
+    and the difference between the two is corrected by importance sampling, as TRL does."""
     beta: float = Field(ge=0)
     loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo"]
     scale_rewards: Literal["group", "batch", "none"]
@@ -84,6 +88,7 @@ def settings(study: Mapping[str, Any], arm: str, seed: int) -> dict[str, Any]:
     return {
         "grpo": shared,
         "arm": arms[arm],
+        "lora": study["lora"],
         "task": study["data"]["task"],
         "compute": study["compute"],
         "seed": seed,
@@ -104,6 +109,6 @@ def start_settings(study: Mapping[str, Any], seed: int) -> dict[str, Any]:
         "rewards": sorted(mixes, key=str),
         "batch_size": study["evaluate"]["batch_size"],
         "task": study["data"]["task"],
-        "compute": study["compute"],
+        "compute": in_one_process(study),
         "seed": seed,
     }

@@ -10,7 +10,7 @@ from coherence.config.hub import repositories, repository
 
 WEIGHTS = ".safetensors"
 MODEL_FILES = (".json", ".jinja", ".model", ".txt", WEIGHTS)
-SECTIONS = {"seeds", "compute", "model", "data", "sft", "grpo", "evaluate", "figures"}
+SECTIONS = {"seeds", "compute", "model", "data", "lora", "sft", "grpo", "evaluate", "figures"}
 WRITE_IT = "`python scripts/write_study.py --configfile config/X.yaml --out results/X/study.json` writes one"
 
 

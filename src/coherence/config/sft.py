@@ -63,4 +63,4 @@ class SftConfig(Strict):
 
 def settings(study: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """The part of a resolved study that decides what one SFT run is."""
-    return {"sft": study["sft"], "compute": study["compute"], "seed": seed}
+    return {"sft": study["sft"], "lora": study["lora"], "compute": study["compute"], "seed": seed}

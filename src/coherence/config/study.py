@@ -16,6 +16,7 @@ from coherence.config.data import REWARDS, DataConfig, ScreensData
 from coherence.config.evaluate import EvaluateConfig
 from coherence.config.figures import Figures
 from coherence.config.grpo import GrpoConfig
+from coherence.config.lora import Lora
 from coherence.config.sft import SftConfig
 from coherence.config.strict import Strict
 from coherence.provenance.files import write_atomic
@@ -30,6 +31,8 @@ class StudyConfig(Strict):
     compute: Compute
     model: ModelConfig
     data: DataConfig
+    lora: Lora | None = None
+    """Adapters instead of the weights themselves, in SFT and in GRPO; without it all weights are trained."""
     sft: SftConfig
     grpo: GrpoConfig
     evaluate: EvaluateConfig
@@ -63,6 +66,16 @@ class StudyConfig(Strict):
         for key, tokens in lengths.items():
             if isinstance(self.model, EmbeddedModel) and tokens > self.model.context:
                 raise ValueError(f"{key} {tokens} is more than model.context {self.model.context}")
+        parts = self.compute.processes * self.compute.accumulate
+        rows = {
+            "sft.batch_size": self.sft.batch_size,
+            "grpo.prompts_per_step x num_generations": self.grpo.prompts_per_step * self.grpo.num_generations,
+        }
+        for key, number in rows.items():
+            if number % parts:
+                raise ValueError(f"{key} is {number}, no multiple of compute.processes x accumulate ({parts})")
+        if self.grpo.generation == "vllm" and self.compute.device == "cpu":
+            raise ValueError("grpo.generation: vllm is for device: cuda")
         if self.figures.arms.reference not in self.grpo.arms:
             raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is not an arm of this study")
         return self
@@ -159,7 +172,7 @@ class OneKeyLoader(yaml.SafeLoader):
 
 
 OneKeyLoader.add_implicit_resolver(  # as in YAML 1.2: the older one takes 1e-3, without a dot, for a text
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
 
 

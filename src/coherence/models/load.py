@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch.distributed.tensor import DTensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -166,8 +167,14 @@ def check_context(config: PretrainedConfig, tokens: int) -> None:
 
 
 def is_finite(model: torch.nn.Module) -> bool:
-    """Whether every parameter is a finite number; a run that diverged has one that is not."""
-    return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+    """Whether every parameter is a finite number; a run that diverged has one that is not. Of a part, that part."""
+    parts = (part.to_local() if isinstance(part, DTensor) else part for part in model.parameters())
+    return all(bool(part.isfinite().all()) for part in parts)
+
+
+def causal_lm(model: PreTrainedModel) -> PreTrainedModel:
+    """The language model itself, where adapters are put around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def check_head(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -218,7 +225,13 @@ def judged_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     return text if ended else text + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | ProcessorMixin, folder: Path) -> None:
-    """Weights (safetensors), config and tokenizer, or the processor with it, into `folder`."""
-    model.save_pretrained(folder, safe_serialization=True)
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | ProcessorMixin,
+    folder: Path,
+    state: dict[str, Any] | None = None,
+) -> None:
+    """Weights (safetensors; `state`, where the model holds only parts of them), config and tokenizer, or the processor
+    with it, into `folder`."""
+    model.save_pretrained(folder, safe_serialization=True, state_dict=state)
     tokenizer.save_pretrained(folder)

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from coherence.console import progress
+from coherence.console import first_process, progress
 from coherence.provenance.circumstances import Clock, command, machine, shown, versions
 from coherence.provenance.code import code_parts
 from coherence.provenance.files import (
@@ -91,7 +92,12 @@ class Artifact:
 
         After an exception nothing is installed, what was there before is untouched, and the hidden folder
         stays for inspection until the next attempt empties it. ValueError for wrong inputs or packages.
+        Of several processes of one job the first writes; what the others write is thrown away.
         """
+        if not first_process():
+            with TemporaryDirectory() as thrown_away:
+                yield Path(thrown_away)
+            return
         self._check_inputs(every_byte=True)
         check_installed(self.parts["packages"])
         clock, writer, partial = Clock.start(), secrets.token_hex(8), self.place.partial

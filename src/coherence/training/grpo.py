@@ -6,6 +6,8 @@ records them, whether or not it is paid for them, so that arms are compared on t
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,17 @@ from trl import GRPOConfig as TrlGrpoConfig
 
 from coherence.config.compute import Compute
 from coherence.config.grpo import Arm, GrpoConfig
+from coherence.config.lora import Lora
 from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
-from coherence.models.load import check_head, is_finite, judged_text, save_model
+from coherence.models.load import check_head, judged_text, prompt_length
 from coherence.tasks.images import open_rows
 from coherence.tasks.judge import judge
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
-from coherence.training.arguments import common_arguments
+from coherence.training.arguments import common_arguments, parts_of
 from coherence.training.metrics import MetricsLog
+from coherence.training.processes import adapters, diverged, save_trained, shard_layer_by_layer
 from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
 from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
 
@@ -98,7 +102,7 @@ class StopOnDivergence(TrainerCallback):  # type: ignore[misc]
         self.trainer = trainer
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if not is_finite(self.trainer.model):
+        if diverged(self.trainer):
             self.trainer.diverged = control.should_training_stop = True
 
 
@@ -137,19 +141,21 @@ def train(
     arm: Arm,
     task: str,
     model: PreTrainedModel,
-    start_model: PreTrainedModel,
+    start_model: PreTrainedModel | None,
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[dict[str, Any]],
     folder: Path,
     seed: int,
     started_from: str = "ok",
     processor: ProcessorMixin | None = None,
+    lora: Lora | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
 
     `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and
-    the run was stopped; `started_from` is how the run that made `model` ended. ValueError for fewer rows than prompts
-    per step: TRL would train nothing and say nothing. Rows with images need the processor.
+    the run was stopped; `started_from` is how the run that made `model` ended. With `lora` the start is the model under
+    the adapters, and `start_model` None. Rows with images need the processor. ValueError for fewer rows than prompts
+    per step: TRL would train nothing and say nothing.
     """
     vocab_size = check_head(model, tokenizer)
     if len(rows) < config.prompts_per_step:
@@ -159,22 +165,26 @@ def train(
     trainer = CoherenceGrpoTrainer(
         model=model,
         reward_funcs=[functions[name] for name in arm.rewards],
-        args=TrlGrpoConfig(**trl_arguments(config, compute, arm, folder, seed)),
+        args=TrlGrpoConfig(
+            **trl_arguments(config, compute, arm, folder, seed), **sampling(config, compute, tokenizer, rows)
+        ),
         train_dataset=trl_rows(rows) if processor is None else trl_image_rows(rows),
         processing_class=processor or tokenizer,
         callbacks=[MetricsLog(folder / "metrics.jsonl", config.steps, show_metrics)],
         task=task,
+        peft_config=adapters(lora),
         vocab_size=vocab_size,
         settings=config,
     )
+    shard_layer_by_layer(trainer)
     trainer.remove_callback(PrinterCallback)
-    trainer.start_model = start_model
+    trainer.start_model = start_model and start_model.to(trainer.accelerator.device)
     trainer.add_callback(StopOnDivergence(trainer))
-    trainer.diverged = not is_finite(model)
+    trainer.diverged = diverged(trainer)
     if not trainer.diverged:
         trainer.train()
     assert trainer.over_budget or trainer.diverged or trainer.state.global_step == config.steps, "TRL stopped early"
-    save_model(trainer.model, processor or tokenizer, folder)
+    save_trained(trainer, processor or tokenizer, folder)
     (folder / "metrics.jsonl").touch()
     pd.DataFrame(trainer.samples, columns=sample_columns(task)).to_parquet(folder / "samples.parquet", index=False)
     outcome = {
@@ -186,6 +196,7 @@ def train(
         "completions": trainer.scored,
         "vocab_size": vocab_size,
         "statistics_source": trainer.statistics_source(),
+        "generated_by": f"{config.generation} {version(config.generation)}",
     }
     (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
     return outcome
@@ -221,15 +232,32 @@ def trl_arguments(config: GrpoConfig, compute: Compute, arm: Arm, folder: Path, 
         "max_grad_norm": config.max_grad_norm,
         "max_steps": config.steps,
         "lr_scheduler_type": "constant",
-        "per_device_train_batch_size": config.prompts_per_step * config.num_generations,
+        **parts_of(config.prompts_per_step * config.num_generations, compute),
         "num_generations": config.num_generations,
         "max_completion_length": config.max_completion_length,
         "temperature": config.temperature,
-        "generation_kwargs": {"remove_invalid_values": True},  # a diverged run is scored as such, it does not crash
         "beta": config.beta,
         "loss_type": config.loss_type,
         "scale_rewards": config.scale_rewards,
         "reward_weights": list(arm.rewards.values()),
+    }
+
+
+def sampling(
+    config: GrpoConfig, compute: Compute, tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """TRL's arguments for what samples. vLLM lies beside the policy on its GPUs, whole across the processes."""
+    if config.generation == "transformers":
+        return {"generation_kwargs": {"remove_invalid_values": True}}  # a diverged run is scored, it does not crash
+    if find_spec("vllm") is None:
+        raise ValueError("grpo.generation is vllm, which is not installed: install it, or set it to transformers")
+    longest = max(prompt_length(tokenizer, row) for row in rows)
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": 0.3,
+        "vllm_tensor_parallel_size": compute.processes,
+        "vllm_max_model_length": longest + config.max_completion_length,
     }
 
 

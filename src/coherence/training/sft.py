@@ -16,10 +16,11 @@ from transformers import (
 )
 
 from coherence.config.compute import Compute
+from coherence.config.lora import Lora
 from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
-from coherence.models.load import is_finite, save_model
-from coherence.training.arguments import common_arguments
+from coherence.training.arguments import common_arguments, parts_of
+from coherence.training.processes import diverged, save_trained
 from coherence.training.supervised import Validation, encode_rows, make_trainer
 
 
@@ -77,6 +78,7 @@ def train(
     seed: int,
     validation: Sequence[dict[str, Any]] = (),
     processor: ProcessorMixin | None = None,
+    lora: Lora | None = None,
 ) -> dict[str, Any]:
     """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
 
@@ -90,24 +92,25 @@ def train(
         **common_arguments(config.learning_rate, config.adam_beta2, compute, folder, seed),
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
-        "per_device_train_batch_size": config.batch_size,
+        **parts_of(config.batch_size, compute),
         "max_steps": config.max_steps,
     }
     key = f"{config.gate.token_class}/accuracy"
     callback = GateCallback(gate, key if config.gate.split == "sft" else f"validation/{key}", cooldown)
     trainer = make_trainer(
-        model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket, processor
+        model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket, processor, lora
     )
     if config.validate_every is not None:
         looked_at = encode_rows(tokenizer, validation, processor)
         trainer.add_callback(Validation(trainer, looked_at, config.validate_every))
     trainer.train()
-    save_model(trainer.model, processor or tokenizer, folder)
+    is_diverged = diverged(trainer)
+    save_trained(trainer, processor or tokenizer, folder)
     outcome = {
         "status": "ok" if gate.fired_step is not None else "not_crystallized",
         "gate_step": gate.fired_step,
         "steps": trainer.state.global_step,
-        "diverged": not is_finite(trainer.model),
+        "diverged": is_diverged,
         "vocab_size": len(tokenizer),
     }
     (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")

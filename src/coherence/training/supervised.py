@@ -18,11 +18,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
 
+from coherence.config.lora import Lora
 from coherence.models.load import completion_ids, prompt_ids
 from coherence.models.vision import show
 from coherence.streams import generator
 from coherence.tasks.images import open_rows
 from coherence.training.metrics import MetricsLog
+from coherence.training.processes import adapters, shard_layer_by_layer
 
 PROMPT, FORMAT, CONTENT = 0, 1, 2
 """Token classes. Format: everything of a completion that its content spans do not touch, its end token too."""
@@ -126,11 +128,14 @@ class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _class_metrics(self) -> dict[str, float]:
         metrics = {}
+        keys = [f"{name}/{what}" for name in CLASSES for what in ("n", "correct", "entropy")]
+        local = torch.tensor([self.sums[key] for key in keys], dtype=torch.float64, device=self.accelerator.device)
+        sums = dict(zip(keys, self.accelerator.reduce(local, reduction="sum").tolist(), strict=True))
         for name in CLASSES:
-            n = self.sums[f"{name}/n"]
+            n = sums[f"{name}/n"]
             if n:
-                entropy = self.sums[f"{name}/entropy"] / n
-                metrics[f"{name}/accuracy"] = self.sums[f"{name}/correct"] / n
+                entropy = sums[f"{name}/entropy"] / n
+                metrics[f"{name}/accuracy"] = sums[f"{name}/correct"] / n
                 metrics[f"{name}/entropy"] = entropy
                 metrics[f"{name}/entropy_share"] = entropy / self.log_vocab
                 metrics[f"{name}/phi"] = 1.0 - entropy / self.log_vocab
@@ -187,20 +192,22 @@ def make_trainer(
     callbacks: list[TrainerCallback],
     bucket: int = 1,
     processor: ProcessorMixin | None = None,
+    lora: Lora | None = None,
 ) -> CoherenceSftTrainer:
     """The trainer on encoded rows, logging into folder/metrics.jsonl; `schedule` gives the learning-rate factor. Rows
     with images need the processor."""
     dataset = Dataset.from_list(encode_rows(tokenizer, rows, processor))
+    args = TrlSftConfig(
+        **arguments, max_length=None, remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
+    )
     if bucket > 1:
         lengths = dataset["prompt_tokens"] if processor else [len(ids) for ids in dataset["input_ids"]]
-        size, steps = arguments["per_device_train_batch_size"], arguments["max_steps"]
-        dataset = dataset.select(bucketed(lengths, size, bucket, steps, arguments["seed"]))
-        arguments = {**arguments, "train_sampling_strategy": "sequential"}
+        size = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        dataset = dataset.select(bucketed(lengths, size, bucket, args.max_steps, args.seed))
+        args.train_sampling_strategy = "sequential"
     trainer = CoherenceSftTrainer(
         model=model,
-        args=TrlSftConfig(
-            **arguments, max_length=None, remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
-        ),
+        args=args,
         train_dataset=dataset,
         processing_class=tokenizer,
         data_collator=lambda examples: (
@@ -209,7 +216,9 @@ def make_trainer(
         schedule=schedule,
         vocab_size=len(tokenizer),
         callbacks=[MetricsLog(folder / "metrics.jsonl", arguments["max_steps"], show_metrics), *callbacks],
+        peft_config=adapters(lora),
     )
+    shard_layer_by_layer(trainer)
     trainer.remove_callback(PrinterCallback)
     return trainer
 

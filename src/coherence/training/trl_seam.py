@@ -21,10 +21,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from accelerate.utils import gather_object
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
 from coherence.core.order_parameter import hidden_statistics
+from coherence.models.load import causal_lm
 from coherence.models.scoring import GenerationRecorder, Ragged, score_completions
 from coherence.models.vision import Shown, show
 
@@ -33,7 +36,10 @@ Source = Literal["scoring", "generation", "extra pass"]
 
 @dataclass(frozen=True)
 class Rollouts:
-    """One generation batch: B completions, group after group, each with one number per sampled token."""
+    """One generation batch: B completions, group after group, each with one number per sampled token.
+
+    With several processes it is the whole batch on each of them, so that they log, count and decide alike.
+    """
 
     step: int
     rows: list[dict[str, Any]]
@@ -51,7 +57,7 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
 
     They belong to the sampled ids given their prompt, under the policy that sampled them, at temperature 1.
     `source` may be named; `start_model`, where set, scores the same completions in one more no-grad pass, for which
-    rows with an image have the rendered prompt as `text`.
+    rows with an image have the rendered prompt as `text`; so does the model under adapters.
     """
 
     source: Source | None = None
@@ -92,9 +98,11 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
         self._prompt_ids = prompt_ids
+        if self.is_fsdp_enabled:  # then generate goes on with every process until the last has finished
+            causal_lm(self.model)._is_fsdp_managed_module = True
         if self._scoring:
             return super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        with GenerationRecorder(self.model, len(self._tokenizer)) as recorder:
+        with GenerationRecorder(causal_lm(self.model), len(self._tokenizer)) as recorder:
             out = super()._generate_single_turn(prompt_ids, *args, **kwargs)
         self._statistics = recorder.statistics(out[0])
         return out
@@ -103,16 +111,17 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> Any:
         rest = (input_ids, attention_mask, logits_to_keep, *args)
+        own = causal_lm(model)
         text_only = self.model.config.get_text_config() is self.model.config  # others place their images themselves
-        with counted_positions(model) if text_only else nullcontext():
+        with counted_positions(own) if text_only else nullcontext():
             if not (self._scoring and self._statistics is None and model is self.model):
                 return super()._get_per_token_logps_and_entropies(model, *rest, **kwargs)
-            with hidden_states(model) as hidden:
+            with hidden_states(own) as hidden:
                 out = super()._get_per_token_logps_and_entropies(model, *rest, **(kwargs | {"compute_entropy": True}))
         logp_BC, entropy_BC = out[0], out[1]
-        if self.temperature != 1.0 or model.get_output_embeddings().weight.shape[0] != len(self._tokenizer):
+        if self.temperature != 1.0 or own.get_output_embeddings().weight.shape[0] != len(self._tokenizer):
             hidden_BCD = torch.cat(hidden)[:, -logits_to_keep - 1 : -1]
-            logp_BC, entropy_BC = self._untempered(model, hidden_BCD, input_ids[:, -logits_to_keep:])
+            logp_BC, entropy_BC = self._untempered(own, hidden_BCD, input_ids[:, -logits_to_keep:])
         # beyond a completion's length TRL's statistics are zeros, which would read as certainty
         lengths = attention_mask[:, -logits_to_keep:].sum(dim=1).tolist()
         parts = (part.detach().double().cpu() for part in (logp_BC, entropy_BC))
@@ -128,11 +137,9 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         self, model: Any, hidden_BCD: torch.Tensor, ids_BC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """logp and entropy at temperature 1 over the tokenizer's tokens; the logits are never held."""
-        head, size = model.get_output_embeddings(), len(self._tokenizer)
+        (weight, bias), size = whole_head(model), len(self._tokenizer)
         known = ids_BC.clamp(max=size - 1)
-        statistics = hidden_statistics(
-            hidden_BCD, head.weight, known, bias=head.bias, vocab_size=size, transform=self._transform
-        )
+        statistics = hidden_statistics(hidden_BCD, weight, known, bias=bias, vocab_size=size, transform=self._transform)
         outside = (ids_BC >= size) & (ids_BC != self._tokenizer.pad_token_id)
         return statistics.logp.masked_fill(outside, torch.nan), statistics.entropy.masked_fill(outside, torch.nan)
 
@@ -147,24 +154,27 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         start = self._start_logps(inputs, completion_ids_list)
         if not isinstance(completions[0], str):  # messages, as TRL has them where prompts show images
             completions = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=True)
-        step = self.state.global_step + 1
-        rollouts = Rollouts(step, rows, completions, completion_ids_list, logps, entropies, start, rewards_BR)
+        local = (rows, completions, completion_ids_list, logps, entropies, start)
+        everyone: list[Any] = [*map(gather_object, local), rewards_BR]  # TRL gathers the rewards in the same order
+        rollouts = Rollouts(self.state.global_step + 1, *everyone)
         for name, value in self.observe_rollouts(rollouts).items():
             self._log_metric(name, value)
         # TRL adds up what is there; a completion that lacks one reward would be paid 0 for it, so it is paid nothing
         return rewards_BR.masked_fill(rewards_BR.isnan().any(dim=1, keepdim=True), torch.nan)
 
     def _start_logps(self, inputs: list[dict[str, Any]], completions: list[list[int]]) -> Ragged:
-        if self.start_model is None:
+        adapted = hasattr(self.model, "disable_adapter")
+        if self.start_model is None and not adapted:
             return [[] for _ in completions]
 
         def shown(rows: slice) -> Shown:
             part = inputs[rows]
             return show(self.processing_class, [row["text"] for row in part], [row["image"] for row in part])
 
-        pad, size = self._tokenizer.pad_token_id, len(self._tokenizer)
-        see = shown if "image" in inputs[0] else None
-        return score_completions(self.start_model.eval(), pad, self._prompt_ids, completions, size, show=see)[0]
+        pad, size, rows = self._tokenizer.pad_token_id, len(self._tokenizer), self.args.per_device_train_batch_size
+        start, see = self.start_model or self.model, shown if "image" in inputs[0] else None
+        with self.accelerator.autocast(), self.model.disable_adapter() if adapted else nullcontext():
+            return score_completions(start, pad, self._prompt_ids, completions, size, rows, see)[0]
 
 
 @contextmanager
@@ -176,6 +186,13 @@ def hidden_states(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
         yield seen
     finally:
         handle.remove()
+
+
+def whole_head(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight and bias of the head, gathered where processes hold parts of them."""
+    head = model.get_output_embeddings()
+    weight, bias = (part.full_tensor() if isinstance(part, DTensor) else part for part in (head.weight, head.bias))
+    return weight, bias
 
 
 def logit_transform(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -191,10 +208,10 @@ def logit_transform(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Te
     def transform(logits: torch.Tensor) -> torch.Tensor:
         return logits.mul_(scale) if cap is None else logits.mul_(scale / cap).tanh_().mul_(cap)
 
-    head = model.get_output_embeddings()
-    with torch.no_grad(), hidden_states(model) as hidden:
+    with torch.no_grad(), hidden_states(causal_lm(model)) as hidden:
         own = model(input_ids=torch.arange(4, device=model.device)[None]).logits  # of one alone, a pad's may be zeros
-        found = transform(torch.nn.functional.linear(hidden[0].to(head.weight.dtype), head.weight, head.bias))
+        weight, bias = whole_head(causal_lm(model))
+        found = transform(torch.nn.functional.linear(hidden[0].to(weight.dtype), weight, bias))
     if (found - own).abs().max() > 0.02 * own.abs().max():
         raise ValueError("this model's logits are not those of its head: use temperature 1 and an unpadded head")
     return transform
