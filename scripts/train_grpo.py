@@ -51,7 +51,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     rows = read_rows(data / "data.parquet", "grpo")
     longest = max(len(prompt_ids(tokenizer, row["prompt"])) for row in rows)
     check_context(model.config, longest + grpo.max_completion_length)
-    with artifact.write() as folder:
+    with artifact.write_resumable(study.get("resume_from", {}).get(f"{arm}/seed{seed}")) as (folder, scratch):
         outcome = train(
             grpo,
             compute,
@@ -64,6 +64,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             folder,
             integer_seed(seed, "grpo"),  # the arm is no part of it: arms of one seed share their random numbers
             started_from=start,
+            scratch=scratch,
         )
         artifact.outcome |= outcome
         progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")

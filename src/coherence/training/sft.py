@@ -18,6 +18,7 @@ from coherence.config.compute import Compute
 from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
 from coherence.models.load import is_finite, save_model
+from coherence.provenance.scratch import Scratch
 from coherence.training.arguments import common_arguments
 from coherence.training.supervised import Validation, encode_row, make_trainer
 
@@ -65,6 +66,13 @@ class GateCallback(TrainerCallback):  # type: ignore[misc]
         if self.gate.fired_step is not None and state.global_step >= self.cooldown.last_step:
             control.should_training_stop = True
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"recent": self.gate.recent, "fired_step": self.gate.fired_step, "cooldown": self.cooldown.start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.gate.recent, self.gate.fired_step = state["recent"], state["fired_step"]
+        self.cooldown.start = state["cooldown"]
+
 
 def train(
     config: SftConfig,
@@ -75,10 +83,12 @@ def train(
     folder: Path,
     seed: int,
     validation: Sequence[dict[str, Any]] = (),
+    scratch: Scratch | None = None,
 ) -> dict[str, Any]:
     """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
 
-    `validation` rows, where the config asks to look at them, give validation.jsonl.
+    `validation` rows, where the config asks to look at them, give validation.jsonl. With `scratch` the run can be
+    stopped and goes on from there.
 
     `status` is `ok` if the gate fired, else `not_crystallized`; the saved model is the one at the last step run.
     """
@@ -97,7 +107,7 @@ def train(
     if config.validate_every is not None:
         encoded = [encode_row(tokenizer, row) for row in validation]
         trainer.add_callback(Validation(trainer, encoded, config.validate_every))
-    trainer.train()
+    trainer.train_in(scratch)
     save_model(trainer.model, tokenizer, folder)
     outcome = {
         "status": "ok" if gate.fired_step is not None else "not_crystallized",

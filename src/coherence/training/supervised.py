@@ -1,6 +1,6 @@
 """Supervised training that watches the order parameter per token class; pre-training and SFT share it.
 
-Removed on purpose: evaluation, checkpoints and truncation. Rows come encoded; every step is logged.
+Removed on purpose: evaluation and truncation. Rows come encoded; every step is logged.
 Suffixes: _BT batch x token.
 """
 
@@ -20,6 +20,7 @@ from trl import SFTTrainer
 
 from coherence.models.load import completion_ids, prompt_ids
 from coherence.streams import generator
+from coherence.training.checkpoints import Resumable
 from coherence.training.metrics import MetricsLog
 
 PROMPT, FORMAT, CONTENT = 0, 1, 2
@@ -52,7 +53,7 @@ def collate(examples: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, 
     return batch
 
 
-class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
+class CoherenceSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that logs accuracy, entropy and Phi per token class, from the training forward's own outputs."""
 
     def __init__(self, *args: Any, schedule: Callable[[int], float], vocab_size: int, **kwargs: Any) -> None:
