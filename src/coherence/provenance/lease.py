@@ -58,11 +58,11 @@ class Lease:
             raise ValueError(f"{self.path.parent} was taken over by another process while this one stood still")
 
     def beat(self) -> None:
-        """Touch the file until done; what the disk refuses is tried again."""
-        while not self.done.wait(BEAT_S):
+        """Touch the file until done, or another's; what the disk refuses is tried again."""
+        while not self.lost and not self.done.wait(BEAT_S):
             with contextlib.suppress(OSError):
                 seen = look(self.path)
-                self.lost = self.lost or (seen is not None and seen[0] != self.text)
+                self.lost = seen is not None and seen[0] != self.text
                 if not self.lost:
                     os.utime(self.path)
 
