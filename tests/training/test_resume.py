@@ -1,5 +1,9 @@
 """A run that is killed and goes on ends with the same bits as one that was left alone."""
 
+import errno
+import math
+import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,15 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from golden.trajectories import GRPO
 from training.test_supervised import CONFIG as SFT
+from transformers import Trainer
 
 from coherence.config.compute import Compute
 from coherence.config.grpo import Arm, GrpoConfig
 from coherence.config.sft import SftConfig
 from coherence.models.load import load_model, load_tokenizer
 from coherence.provenance.scratch import Scratch, hold
-from coherence.training import checkpoints, grpo, sft
+from coherence.training import checkpoints, grpo, sft, supervised
 from coherence.training.metrics import MetricsLog
 
 CPU = Compute(device="cpu", bf16=False)
@@ -130,3 +136,63 @@ def test_grpo(
 
     outcome = same_after_three_kills(train, config.steps, tuned, tmp_path, every=1, seed=len(reuse))
     assert outcome["statistics_source"] == ("scoring" if reuse else "generation")
+
+
+def train_sft(model: Path, tiny: SimpleNamespace, folder: Path, scratch: Scratch) -> dict[str, Any]:
+    folder.mkdir()
+    config = SftConfig.parse(SFT | {"max_steps": 4}, "sft")
+    rows = tiny.rows["sft"]
+    return sft.train(config, CPU, load_model(model, "cpu"), tiny.tokenizer, rows, folder, 1, (), scratch)
+
+
+def test_a_full_disk_costs_the_state_and_not_the_run(
+    tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(tensors: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(checkpoints, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
+    with hold(tmp_path, about()) as scratch:
+        assert train_sft(tiny.base, tiny, tmp_path / "run", scratch)["steps"] == 4
+        assert scratch.last() is None
+        assert not list(scratch.folder.glob("step-*"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(lines) == 3 and "step 1 cannot be saved" in lines[0] and "No space left" in lines[0]
+
+
+def test_the_state_of_another_model_is_refused(tiny: SimpleNamespace, tuned: Path, tmp_path: Path) -> None:
+    with killed_at(3, every=1), pytest.raises(Killed), hold(tmp_path, about()) as scratch:
+        train_sft(tiny.base, tiny, tmp_path / "run", scratch)
+    model = load_model(tiny.base, "cpu")
+    model.resize_token_embeddings(len(tiny.tokenizer) + 8, mean_resizing=False)
+    model.save_pretrained(tmp_path / "wider")
+    with pytest.raises(ValueError, match="model of other shapes"), hold(tmp_path, about()) as scratch:
+        train_sft(tmp_path / "wider", tiny, tmp_path / "again", scratch)
+
+
+def test_states_hold_no_pickle_and_come_back_as_they_were(tmp_path: Path) -> None:
+    noise = torch.randn(3, 2)
+    state = {
+        "a": [noise, noise[1:]],
+        "b": {"c": math.inf, "d": None, "e": "text"},
+        "random": checkpoints.random_state(),
+    }
+    checkpoints.write_state(tmp_path, state)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.json", "state.safetensors"]
+    drawn = (random.random(), np.random.rand(), float(torch.rand(1)))
+    back = checkpoints.read_state(tmp_path)
+    assert torch.equal(back["a"][0], noise) and torch.equal(back["a"][1], noise[1:]) and back["b"] == state["b"]
+    checkpoints.set_random_state(back["random"])
+    assert (random.random(), np.random.rand(), float(torch.rand(1))) == drawn
+    with pytest.raises(TypeError, match="JSON values and tensors, not set"):
+        checkpoints.write_state(tmp_path, {"a": {1}})
+
+
+def test_the_hooks_of_transformers_and_trl_are_there() -> None:
+    for name in ("_save_checkpoint", "_load_from_checkpoint", "_load_optimizer_and_scheduler", "_load_rng_state"):
+        assert getattr(Trainer, name) is not getattr(checkpoints.Resumable, name)
+        for cls in (supervised.CoherenceSftTrainer, grpo.CoherenceGrpoTrainer):
+            assert getattr(cls, name) is getattr(checkpoints.Resumable, name), "TRL's own would come first"
