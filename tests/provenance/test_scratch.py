@@ -99,6 +99,18 @@ def test_attempts_are_recorded_and_another_identity_never_goes_on(tmp_path: Path
         pass
 
 
+def test_the_other_processes_of_a_job_read_what_the_first_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold(tmp_path, RUN) as scratch:
+        save(scratch, 2)
+        with monkeypatch.context() as patch:
+            patch.setenv("RANK", "1")
+            with hold(tmp_path, RUN) as reader:
+                assert reader.start() == scratch.folder / "step-2"
+        assert scratch.history == {} and (scratch.folder / LEASE).exists()
+
+
 def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
     with held(tmp_path):
         taken = (tmp_path / LEASE).stat().st_mtime

@@ -38,14 +38,15 @@ def scratch_root(root: Path) -> Path:
 
 
 class Scratch:
-    """One run's folder, while this process holds its lease."""
+    """One run's folder; who holds its lease may write it. `other` is another identity's folder to go on from, where
+    this one has no state."""
 
-    def __init__(self, folder: Path, run: Mapping[str, Any], lease: Lease | None = None) -> None:
-        self.folder, self.run, self.lease = folder, dict(run), lease
+    def __init__(
+        self, folder: Path, run: Mapping[str, Any], other: "Scratch | None" = None, lease: Lease | None = None
+    ) -> None:
+        self.folder, self.run, self.other, self.lease = folder, dict(run), other, lease
         self.done = False
         """Set once the artifact is installed: nothing of the folder is kept then."""
-        self.other: Scratch | None = None
-        """Another identity's state of this cell, which a person has named to go on from."""
 
     @property
     def history(self) -> dict[str, Any]:
@@ -63,6 +64,8 @@ class Scratch:
             self.run["resumed_from"] = None
             if self.other is not None:
                 found = self._continued(self.other)
+        if self.lease is None:
+            return found
         step = step_of(found) if found else 0
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.run["attempts"].append({"started": now, "from_step": step})
@@ -148,20 +151,25 @@ def hold(root: Path, run: Mapping[str, Any], resume_from: str | None = None) -> 
     """A run's scratch folder, held for the block; nothing of it is left where it is done, or holds no state.
 
     `run` holds stage, cell, out, identity and its parts. ValueError where another process is at work in it, or where
-    `resume_from` (the beginning of an identity) names no other run of this cell.
+    `resume_from` (the beginning of an identity) names no other run of this cell. Of several processes of one job the
+    first holds and writes it; the others read.
     """
     top = scratch_root(root)
     folder = top / run["stage"] / run["identity"][:16]
+    told: dict[str, Any] = {"attempts": [], "resumed_from": None}
+    other = None
+    if resume_from is not None and not run["identity"].startswith(resume_from):
+        other = _named_run(folder.parent, resume_from, run["cell"])
+    if os.environ.get("RANK", "0") != "0":
+        yield Scratch(folder, {**told, **run}, other)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder) as lease:
-        told: dict[str, Any] = {"attempts": [], "resumed_from": None}
         if (folder / RUN).is_file():
             told = read_json(folder / RUN, (*told, "identity"))
             if told["identity"] != run["identity"]:
                 raise ValueError(f"{folder} is another run's: remove it, or set CARL_SCRATCH to another folder")
-        scratch = Scratch(folder, {**told, **run}, lease)
-        if resume_from is not None and not run["identity"].startswith(resume_from):
-            scratch.other = _named_run(folder.parent, resume_from, run["cell"])
+        scratch = Scratch(folder, {**told, **run}, other, lease)
         write_atomic(folder / RUN, pretty(scratch.run))
         try:
             yield scratch

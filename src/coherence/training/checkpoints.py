@@ -118,6 +118,7 @@ class Resumable(Trainer):  # type: ignore[misc]
                 "processes": processes,
             }
             self.saver.save(self.state.global_step, state, dataclasses.replace(self.state, log_history=[]))
+        self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self._saved = read_state(Path(resume_from_checkpoint))
