@@ -1,5 +1,6 @@
 # make all    the embedded study, from base model to figures        make demo   the same in about a minute
 # make test   every test                                            make lint   what keeps the house clean
+# make clean-scratch  what stopped runs have left to go on from; REMOVE=all or REMOVE=IDENTITY takes it away
 # make bench  everybody's numbers side by side (about five minutes)
 # make publish  a study's figures, tables and numbers into docs/figures, README and docs (STUDY=name; default)
 PYTHON ?= python3.11
@@ -7,7 +8,7 @@ CORES  ?= 2
 BIN    := .venv/bin
 STUDY  ?= default
 
-.PHONY: all demo test lint lock schema bench publish
+.PHONY: all demo test lint lock schema bench publish clean-scratch
 
 all: .venv/ready
 	@test -f config/$(STUDY).yaml || { echo "error: config/$(STUDY).yaml does not exist" >&2; exit 2; }
@@ -36,6 +37,9 @@ lock: .venv/ready
 	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock requirements.in
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
 	$(BIN)/python scripts/write_environment.py
+
+clean-scratch: .venv/ready
+	@$(BIN)/python scripts/clean_scratch.py $(if $(REMOVE),--remove $(REMOVE))
 
 schema: .venv/ready
 	$(BIN)/python scripts/write_schema.py

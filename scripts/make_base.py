@@ -7,6 +7,7 @@ from coherence.config.base import settings
 from coherence.config.compute import in_one_process
 from coherence.config.resolved import image_root, model_files, read_resolved
 from coherence.console import label, progress, run_cli
+from coherence.provenance.scratch import Scratch
 from coherence.provenance.store import SharedArtifact
 from coherence.slots import take_gpus
 
@@ -30,14 +31,14 @@ def main(config: Path, out: Path) -> None:
     from coherence.models.load import quiet
 
     quiet()
-    with artifact.write() as folder:
+    with artifact.write_resumable() as (folder, scratch):
         if study["model"]["kind"] == "embedded":
-            make_embedded(study["model"], in_one_process(study), folder)
+            make_embedded(study["model"], in_one_process(study), folder, scratch)
         else:
             artifact.outcome |= take_pretrained(study["model"], sources, folder, bool(image_root(study)))
 
 
-def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path) -> None:
+def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path, scratch: Scratch) -> None:
     """Corpus, tokenizer, random weights, pre-training."""
     from coherence.config.base import EmbeddedModel
     from coherence.config.compute import Compute
@@ -53,7 +54,7 @@ def make_embedded(section: dict[str, Any], compute: dict[str, Any], folder: Path
     progress(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, prior: {config.prior}")
     if config.prior != "none":
         rng, order = generator(config.seed, "base", "corpus"), integer_seed(config.seed, "base", "order")
-        pretrain(config, where, model.to(where.device), tokenizer, folder, rng, order)
+        pretrain(config, where, model.to(where.device), tokenizer, folder, rng, order, scratch)
     save_model(model, tokenizer, folder)
 
 

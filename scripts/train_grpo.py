@@ -59,7 +59,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
     rows = read_rows(data / "data.parquet", "grpo", images)
     longest = max(prompt_length(tokenizer, row) for row in rows)
     check_context(model.config, longest + grpo.max_completion_length)
-    with artifact.write() as folder:
+    with artifact.write_resumable(study.get("resume_from", {}).get(f"{arm}/seed{seed}")) as (folder, scratch):
         outcome = train(
             grpo,
             compute,
@@ -74,6 +74,7 @@ def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) ->
             started_from=start,
             processor=processor,
             lora=lora,
+            scratch=scratch,
         )
         artifact.outcome |= outcome
         progress(f"{outcome['status']}: {outcome['steps']} steps, {outcome['unscored_completions']} unscored")

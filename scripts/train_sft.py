@@ -54,9 +54,9 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     rows = read_rows(table, "sft", images)
     validation = [] if sft.validate_every is None else read_rows(table, "validation", images)
     progress(f"{len(rows)} rows, {model.num_parameters():,} parameters")
-    with artifact.write() as folder:
+    with artifact.write_resumable(study.get("resume_from", {}).get(f"sft/seed{seed}")) as (folder, scratch):
         stream = integer_seed(seed, "sft")
-        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation, processor, lora)
+        outcome = train(sft, compute, model, tokenizer, rows, folder, stream, validation, processor, lora, scratch)
         artifact.outcome |= outcome
         fired = f"gate fired at step {outcome['gate_step']}" if outcome["gate_step"] else "the gate never fired"
         progress(f"{outcome['status']}: {fired}, {outcome['steps']} steps run")

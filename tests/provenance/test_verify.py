@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.provenance.artifact import _seal
+from coherence.provenance.files import differences
 from coherence.provenance.place import find_all
-from coherence.provenance.verify import Finding, differences, report, verify
+from coherence.provenance.verify import Finding, report, verify
 from coherence.provenance.whence import stale
 
 BASE, SFT, FIGURE = "results/s/base", "results/s/sft/seed0", "figs/s/arms"

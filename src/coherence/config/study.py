@@ -27,6 +27,9 @@ class StudyConfig(Strict):
 
     data_root: str | None = None
     """Where local models and data lie; the environment variable CARL_DATA_ROOT overrides it."""
+    resume_from: dict[str, str] = Field(default_factory=dict)
+    """Cell (sft/seed0, ARM/seed0) -> beginning of the identity whose scratch state it goes on from, after a change of
+    code or settings; it is no part of any identity, and the card says so. `make clean-scratch` lists states."""
     seeds: list[int] = Field(min_length=1)
     compute: Compute
     model: ModelConfig
@@ -58,6 +61,9 @@ class StudyConfig(Strict):
             raise ValueError(
                 f"task '{self.data.task}' shows images: model.kind must be local, hub or run, not embedded"
             )
+        cells = {f"{arm}/seed{seed}" for arm in ("sft", *self.grpo.arms) for seed in self.seeds}
+        for cell in self.resume_from.keys() - cells:
+            raise ValueError(f"resume_from: no cell '{cell}' in this study (has: {', '.join(sorted(cells))})")
         lengths = {
             "data.max_tokens": self.data.max_tokens,
             "grpo.max_completion_length": self.grpo.max_completion_length,

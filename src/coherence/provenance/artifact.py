@@ -31,6 +31,7 @@ from coherence.provenance.files import (
 )
 from coherence.provenance.packages import check_installed, locked_packages
 from coherence.provenance.place import MANIFEST, Place, find
+from coherence.provenance.scratch import Scratch, hold
 
 ROOT = Path(__file__).resolve().parents[3]
 CARD_KEYS = ("stage", "cell", "script", "identity", "inputs", "outcome", "manifest", "files", "seal")
@@ -55,6 +56,7 @@ class Artifact:
     root: Path = ROOT
     stem: bool = False
     outcome: dict[str, Any] = field(default_factory=lambda: {"status": "ok"})
+    history: dict[str, Any] = field(default_factory=dict, init=False)
     parts: dict[str, Any] = field(init=False, repr=False)
     identity: str = field(init=False)
 
@@ -109,6 +111,20 @@ class Artifact:
             raise ValueError(f"{self.out}: another process is writing it too: let one finish, then run again")
         (partial / WRITER).unlink()
         self._install(partial, clock)
+
+    @contextmanager
+    def write_resumable(self, resume_from: str | None = None) -> Iterator[tuple[Path, Scratch]]:
+        """As write(), with the run's scratch folder, which is removed once the artifact is installed.
+
+        `resume_from` begins the identity of another run of this cell, to go on from where this one has no state.
+        """
+        out = shown(self.out, self.root)
+        run = {"stage": self.stage, "cell": dict(self.cell), "out": out, "identity": self.identity, "parts": self.parts}
+        with hold(self.root, run, resume_from) as scratch:
+            with self.write() as folder:
+                yield folder, scratch
+                self.history = scratch.history
+            scratch.done = True
 
     def _check_inputs(self, every_byte: bool = False) -> None:
         for name, path in self.inputs.items():
@@ -184,6 +200,7 @@ class Artifact:
             "versions": versions(self.parts["packages"]),
             "machine": machine(),
             **clock.read(),
+            **self.history,
         }
 
 

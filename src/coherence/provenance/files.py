@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 FICLONE = 0x40049409
 """Linux's request to let two files share their bytes until one of them is written to."""
+NOTHING = object()
 
 
 class FileEntry(TypedDict):
@@ -147,3 +148,21 @@ def prune(folder: Path, top: Path) -> None:
     while folder != top and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """`a.b 1 -> 2` for each leaf of two JSON values that differs; 1, 1.0 and true are different."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            inner = f"{path}.{key}" if path else key
+            yield from differences(old.get(key, NOTHING), new.get(key, NOTHING), inner)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from differences(*pair, f"{path}.{index}" if path else str(index))
+    elif old is NOTHING or new is NOTHING or canonical(old) != canonical(new):
+        yield f"{path} {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is NOTHING else value if isinstance(value, str) else canonical(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coherence.console import one_line, progress
+from coherence.console import first_process, one_line, progress
 from coherence.provenance.artifact import Artifact, card_of, manifest_of
 from coherence.provenance.files import copy_file, damage, sha256_file, sync
 from coherence.provenance.place import Place
@@ -42,7 +42,8 @@ class SharedArtifact(Artifact):
         """As of any artifact; what was installed is then copied into the store."""
         with super().write() as folder:
             yield folder
-        _put(self.place, self.identity)
+        if first_process():
+            _put(self.place, self.identity)
 
     def _take(self) -> bool:
         place = _entry(self.identity)

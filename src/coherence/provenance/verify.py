@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from coherence.provenance.artifact import ROOT, card_of, manifest_of
 from coherence.provenance.code import code_parts
-from coherence.provenance.files import canonical, damage, sha256_file
+from coherence.provenance.files import canonical, damage, differences, sha256_file
 from coherence.provenance.packages import locked_packages
 from coherence.provenance.place import Place, find, find_all
 
@@ -19,12 +19,11 @@ Status = Literal["ok", "damaged", "stale", "orphan", "unfinished"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 CurrentSettings = Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
 """(stage, cell) -> settings of the current config; None if the study has no such cell any more."""
-NOTHING = object()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one artifact: `why` it is not ok; `note`, what could not be compared here."""
+    """What was found of one artifact: `why` it is not ok; `note`, what a reader should know beside."""
 
     place: Place
     stage: str
@@ -98,6 +97,7 @@ class _Tree:
         why = [*_settings_changes(card, settings), *self._code_changes(card)]
         why += self._input_changes(place, found)
         notes = [f"input {name} is not here, so not compared: {path}" for name, path in self._absent(place)]
+        notes += _continued(card)
         return Finding(place, card["stage"], "stale" if why else "ok", _few(why), _few(notes))
 
     def _code_changes(self, card: Mapping[str, Any]) -> Iterator[str]:
@@ -144,6 +144,14 @@ def _fault(place: Place, card: Mapping[str, Any]) -> tuple[Status, str] | None:
     return ("damaged", fault) if fault else None
 
 
+def _continued(card: Mapping[str, Any]) -> Iterator[str]:
+    """A run that a person had go on from another identity's state is what its card says, not what one code made."""
+    told = card.get("resumed_from")
+    if told:
+        changes = _few(told["changed_since"]) or "nothing"
+        yield f"continued from step {told['step']} of {told['identity'][:12]}; changed since: {changes}"
+
+
 def _settings_changes(card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     now = json.loads(canonical(dict(settings)))
     return (f"settings: {change}" for change in differences(card["identity"]["parts"]["settings"], now))
@@ -169,24 +177,6 @@ def _input_faults(path: Path, recorded: str | None, owner: Place | None) -> Iter
         yield f"changed: {path}"
     elif place and owner is None and (fault := damage(place.folder, manifest_of(place)["files"])):
         yield f"is damaged: {fault}"
-
-
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """`a.b 1 -> 2` for each leaf of two JSON values that differs; 1, 1.0 and true are different."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
-            inner = f"{path}.{key}" if path else key
-            yield from differences(old.get(key, NOTHING), new.get(key, NOTHING), inner)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, pair in enumerate(zip(old, new, strict=True)):
-            yield from differences(*pair, f"{path}.{index}" if path else str(index))
-    elif old is NOTHING or new is NOTHING or canonical(old) != canonical(new):
-        yield f"{path} {_short(old)} -> {_short(new)}"
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is NOTHING else value if isinstance(value, str) else canonical(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _few(reasons: Sequence[str], most: int = 3) -> str:

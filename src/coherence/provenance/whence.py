@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from coherence.provenance.artifact import ROOT, card_of, own_script
-from coherence.provenance.files import damage
+from coherence.provenance.files import damage, differences
 from coherence.provenance.place import Place
-from coherence.provenance.verify import differences, verify
+from coherence.provenance.verify import verify
 
 KEYS = {"study": str, "figure": str, "identity": str, "settings": dict, "seeds": list, "command": str}
 DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}description"

@@ -24,10 +24,12 @@ from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.statistics import zero_variance_share
 from coherence.models.load import check_head, judged_text, prompt_length
+from coherence.provenance.scratch import Scratch
 from coherence.tasks.images import open_rows
 from coherence.tasks.judge import judge
 from coherence.tasks.rewards import STRICT, TASK_REWARDS
 from coherence.training.arguments import common_arguments, parts_of
+from coherence.training.checkpoints import Resumable
 from coherence.training.metrics import MetricsLog
 from coherence.training.processes import adapters, diverged, save_trained, shard_layer_by_layer
 from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
@@ -37,7 +39,7 @@ STORED_PER_GROUP = 2
 """Completions of each group that a stored sample keeps: agreement and spread both show."""
 
 
-class CoherenceGrpoTrainer(TokenStatisticsMixin):
+class CoherenceGrpoTrainer(Resumable, TokenStatisticsMixin):
     """GRPOTrainer that logs the order parameter and the task's rewards of every batch, and stores samples of it."""
 
     def __init__(self, *args: Any, task: str, vocab_size: int, settings: GrpoConfig, **kwargs: Any) -> None:
@@ -45,6 +47,13 @@ class CoherenceGrpoTrainer(TokenStatisticsMixin):
         self.samples: list[dict[str, Any]] = []
         self.unscored, self.scored, self.diverged = 0, 0, False
         super().__init__(*args, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"samples": self.samples, "unscored": self.unscored, "scored": self.scored}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.samples, self.unscored, self.scored = state["samples"], state["unscored"], state["scored"]
 
     @property
     def over_budget(self) -> bool:
@@ -149,13 +158,14 @@ def train(
     started_from: str = "ok",
     processor: ProcessorMixin | None = None,
     lora: Lora | None = None,
+    scratch: Scratch | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
 
     `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and
     the run was stopped; `started_from` is how the run that made `model` ended. With `lora` the start is the model under
-    the adapters, and `start_model` None. Rows with images need the processor. ValueError for fewer rows than prompts
-    per step: TRL would train nothing and say nothing.
+    the adapters, and `start_model` None. Rows with images need the processor. With `scratch` the run can be stopped and
+    goes on from there. ValueError for fewer rows than prompts per step: TRL would train nothing and say nothing.
     """
     vocab_size = check_head(model, tokenizer)
     if len(rows) < config.prompts_per_step:
@@ -182,7 +192,7 @@ def train(
     trainer.add_callback(StopOnDivergence(trainer))
     trainer.diverged = diverged(trainer)
     if not trainer.diverged:
-        trainer.train()
+        trainer.train_in(scratch)
     assert trainer.over_budget or trainer.diverged or trainer.state.global_step == config.steps, "TRL stopped early"
     save_trained(trainer, processor or tokenizer, folder)
     (folder / "metrics.jsonl").touch()

@@ -41,6 +41,15 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
             self._append(self.path, state.global_step, {k: v for k, v in logs.items() if "time" not in k})
             self.ticker(state.global_step, self.total, self.show(logs))
 
+    def state_dict(self) -> dict[str, str]:
+        """What has been written so far; lines after a saved step are taken back with it."""
+        paths = (self.path, self.path.with_name("validation.jsonl"))
+        return {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        for name, text in state.items():
+            self.path.with_name(name).write_text(text, encoding="utf-8")
+
     def _append(self, path: Path, step: int, values: dict[str, Any]) -> None:
         line = {"step": step} | {key: _finite(value) for key, value in values.items()}
         with path.open("a", encoding="utf-8") as file:

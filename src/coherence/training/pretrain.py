@@ -10,6 +10,7 @@ from coherence.config.base import EmbeddedModel, Pretraining
 from coherence.config.compute import Compute
 from coherence.models.embedded import pretraining_pairs
 from coherence.models.load import render_prompt
+from coherence.provenance.scratch import Scratch
 from coherence.training.arguments import common_arguments
 from coherence.training.supervised import make_trainer
 
@@ -22,6 +23,7 @@ def pretrain(
     folder: Path,
     rng: np.random.Generator,
     seed: int,
+    scratch: Scratch | None = None,
 ) -> None:
     """Train `model` in place on config.prior's text; metrics.jsonl goes into `folder`."""
     rows = [
@@ -35,7 +37,8 @@ def pretrain(
         "per_device_train_batch_size": settings.batch_size,
         "max_steps": settings.steps,
     }
-    make_trainer(model, tokenizer, rows, arguments, lambda step: cosine(settings, step), folder, []).train()
+    trainer = make_trainer(model, tokenizer, rows, arguments, lambda step: cosine(settings, step), folder, [])
+    trainer.train_in(scratch)
 
 
 def cosine(settings: Pretraining, step: int) -> float:

@@ -19,6 +19,7 @@ from coherence.config.compute import Compute
 from coherence.config.lora import Lora
 from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
+from coherence.provenance.scratch import Scratch
 from coherence.training.arguments import common_arguments, parts_of
 from coherence.training.processes import diverged, save_trained
 from coherence.training.supervised import Validation, encode_rows, make_trainer
@@ -67,6 +68,13 @@ class GateCallback(TrainerCallback):  # type: ignore[misc]
         if self.gate.fired_step is not None and state.global_step >= self.cooldown.last_step:
             control.should_training_stop = True
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"recent": self.gate.recent, "fired_step": self.gate.fired_step, "cooldown": self.cooldown.start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.gate.recent, self.gate.fired_step = state["recent"], state["fired_step"]
+        self.cooldown.start = state["cooldown"]
+
 
 def train(
     config: SftConfig,
@@ -79,10 +87,12 @@ def train(
     validation: Sequence[dict[str, Any]] = (),
     processor: ProcessorMixin | None = None,
     lora: Lora | None = None,
+    scratch: Scratch | None = None,
 ) -> dict[str, Any]:
     """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
 
-    `validation` rows, where the config asks to look at them, give validation.jsonl. Images need the processor.
+    `validation` rows, where the config asks to look at them, give validation.jsonl. Images need the processor. With
+    `scratch` the run can be stopped and goes on from there.
 
     `status` is `ok` if the gate fired, else `not_crystallized`; the saved model is the one at the last step run.
     """
@@ -103,7 +113,7 @@ def train(
     if config.validate_every is not None:
         looked_at = encode_rows(tokenizer, validation, processor)
         trainer.add_callback(Validation(trainer, looked_at, config.validate_every))
-    trainer.train()
+    trainer.train_in(scratch)
     is_diverged = diverged(trainer)
     save_trained(trainer, processor or tokenizer, folder)
     outcome = {

@@ -1,6 +1,6 @@
 """Supervised training that watches the order parameter per token class; pre-training and SFT share it.
 
-Removed on purpose: evaluation, checkpoints and truncation. Rows come encoded; every step is logged.
+Removed on purpose: evaluation and truncation. Rows come encoded; every step is logged.
 Suffixes: _BT batch x token.
 """
 
@@ -23,6 +23,7 @@ from coherence.models.load import completion_ids, prompt_ids
 from coherence.models.vision import show
 from coherence.streams import generator
 from coherence.tasks.images import open_rows
+from coherence.training.checkpoints import Resumable
 from coherence.training.metrics import MetricsLog
 from coherence.training.processes import adapters, shard_layer_by_layer
 
@@ -82,7 +83,7 @@ def encode_rows(
     return [encode_row(tokenizer, row) for row in rows]
 
 
-class CoherenceSftTrainer(SFTTrainer):  # type: ignore[misc]
+class CoherenceSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that logs accuracy, entropy and Phi per token class, from the training forward's own outputs."""
 
     def __init__(self, *args: Any, schedule: Callable[[int], float], vocab_size: int, **kwargs: Any) -> None:

@@ -65,10 +65,25 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
     _prompt_ids: list[list[int]]
     _statistics: tuple[Ragged, Ragged] | None = None
     _scoring: bool = False
+    _passes: int = 0
 
     def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
         """Called once per generation batch, after the rewards; what it returns is logged. Nothing by default."""
         return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What TRL remembers between optimizer steps: its place in the prompts, and a batch that is used again."""
+        step, every = self._step, self.args.steps_per_generation * self.num_iterations
+        return {"step": step, "passes": int(self.state.epoch), "batch": self._buffered_inputs if step % every else None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._step, self._passes, self._buffered_inputs = state["step"], state["passes"], state["batch"]
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        for _ in range(self._passes):  # each pass over the prompts draws its order from the sampler's own generator
+            next(iter(sampler))
+        return sampler
 
     def statistics_source(self) -> Source:
         """Where the statistics come from: the named source, or the first that costs nothing."""
