@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coherence.console import progress
+from coherence.console import first_process, progress
 from coherence.provenance.files import (
     check_entries,
     damage,
@@ -160,7 +160,7 @@ def hold(root: Path, run: Mapping[str, Any], resume_from: str | None = None) -> 
     other = None
     if resume_from is not None and not run["identity"].startswith(resume_from):
         other = _named_run(folder.parent, resume_from, run["cell"])
-    if os.environ.get("RANK", "0") != "0":
+    if not first_process():
         yield Scratch(folder, {**told, **run}, other)
         return
     folder.mkdir(parents=True, exist_ok=True)
