@@ -1,0 +1,136 @@
+"""Memory that `scripts/plan.py` predicts against what our trainers take: real steps of random models, one process each."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import ROOT, environment
+from benchmarks.measures import Record, resident
+
+LENGTH = 160
+"""Tokens of a training row of every configuration: half prompt, half completion."""
+LLAMA = {"model_type": "llama", "num_key_value_heads": 4, "tie_word_embeddings": True, "max_position_embeddings": 512}
+CASES: dict[str, dict[str, Any]] = {
+    "llama, V 32k": LLAMA
+    | {"vocab_size": 32000, "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
+    "qwen3, V 152k": {
+        "model_type": "qwen3", "vocab_size": 151936, "hidden_size": 384, "intermediate_size": 1024, "head_dim": 64,
+        "num_hidden_layers": 6, "num_attention_heads": 6, "num_key_value_heads": 2, "tie_word_embeddings": True,
+        "max_position_embeddings": 512,
+    },
+    "gpt2, V 50k": {
+        "model_type": "gpt2", "vocab_size": 50257, "n_embd": 640, "n_layer": 6, "n_head": 10, "n_positions": 512,
+    },
+}  # fmt: skip
+
+
+STEPS = 2
+SFT = {
+    "learning_rate": 1e-4, "batch_size": 8, "bucket": 1, "max_steps": STEPS, "warmup_steps": 0, "cooldown_steps": 0,
+    "weight_decay": 0.0, "adam_beta2": 0.98, "max_grad_norm": 1.0,
+    "gate": {"split": "sft", "token_class": "all", "threshold": 1.0, "window": STEPS, "count": STEPS},
+}  # fmt: skip
+GRPO = {
+    "learning_rate": 1e-4, "steps": STEPS, "prompts_per_step": 2, "num_generations": 4, "temperature": 1.0,
+    "max_completion_length": 24, "beta": 0.0, "loss_type": "dapo", "scale_rewards": "none", "adam_beta2": 0.999,
+    "max_grad_norm": 1.0, "carl_weights": {"multiscale": 0.5, "cloud_quality": 0.3, "discontinuity": 0.2},
+    "require_crystallized": False, "max_unscored_share": 1.0, "store_every": 10,
+    "start": {"prompts": 1, "min_accuracy": 0.0, "max_accuracy": 1.0, "max_zero_variance": 1.0},
+    "arms": {"task": {"rewards": {"click": 1.0}}},
+}  # fmt: skip
+
+
+def memory_records(cases: Mapping[str, dict[str, Any]]) -> list[Record]:
+    """Predicted over measured peak (above what the imports leave) of SFT and of GRPO, a process for each."""
+    records = []
+    for name, values in cases.items():
+        for stage in ("sft", "grpo"):
+            command = [sys.executable, "-m", "benchmarks.memory", "--work", json.dumps([values, stage])]
+            done = subprocess.run(
+                command, env=environment("default"), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+            )
+            predicted, measured = json.loads(done.stdout.splitlines()[-1])
+            record = {"measure": "plan_memory", "case": name, "stage": stage, "predicted_bytes": predicted}
+            records.append(record | {"measured_bytes": measured, "value": predicted / measured})
+            print(f"{name:20} {stage:5} {predicted / 1e9:6.2f} GB  {measured / 1e9:6.2f} GB  {predicted / measured:.3f}", flush=True)
+    return records
+
+
+def work(values: dict[str, Any], stage: str) -> tuple[int, int]:
+    """(predicted, measured) bytes of one stage, in this process; stdout is the answer's alone."""
+    from transformers import AutoConfig
+
+    from coherence.planning.facts import make_fake
+    from coherence.planning.memory import Counter, rollout_need, training_need
+
+    config = AutoConfig.for_model(**values, bos_token_id=None, eos_token_id=0, pad_token_id=1)
+    counter = Counter(*make_fake(config), on_host=True, bf16=False)
+    if stage == "sft":
+        predicted = training_need(counter, SFT["batch_size"], LENGTH).peak
+    else:
+        batch = GRPO["prompts_per_step"] * GRPO["num_generations"]
+        predicted = rollout_need(counter, batch, LENGTH // 2, GRPO["max_completion_length"]).peak
+    return predicted, _measured(config, stage)
+
+
+def _measured(config: Any, stage: str) -> int:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from coherence.config.compute import Compute
+    from coherence.config.grpo import Arm, GrpoConfig
+    from coherence.config.sft import SftConfig
+    from coherence.models.load import quiet
+    from coherence.training import grpo, sft
+
+    quiet()
+    tokenizer, rows, cpu = tokenizer_of(config.vocab_size), rows_of(64), Compute(device="cpu", bf16=False)
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    with tempfile.TemporaryDirectory() as folder:
+        if stage == "sft":
+            sft.train(SftConfig.parse(SFT, "sft"), cpu, model, tokenizer, rows, Path(folder), 0)
+        else:
+            start = AutoModelForCausalLM.from_config(config)
+            settings, arm = GrpoConfig.parse(GRPO, "grpo"), Arm.parse(GRPO["arms"]["task"], "arm")
+            grpo.train(settings, cpu, arm, "grounding", model, start, tokenizer, rows, Path(folder), 0)
+    return resident("VmHWM") - before
+
+
+def tokenizer_of(size: int) -> Any:
+    """One token per word w0 w1 ..., as many as the head has rows."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["<end>", "<pad>", "<unknown>", *(f"w{i}" for i in range(3, size))]
+    words = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=names[2]))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, eos_token=names[0], pad_token=names[1], unk_token=names[2], padding_side="left"
+    )
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    half = " ".join(f"w{3 + i}" for i in range(LENGTH // 2))
+    completion = " ".join(f"w{3 + i}" for i in range(LENGTH - LENGTH // 2 - 1))
+    answer = {"box": [0, 0, 1, 1], "point": [0, 0]}
+    return [{"prompt": half, "completion": completion, "content": [[0, 4]], "answer": answer}] * count
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work")
+    parser.add_argument("--case", action="append", choices=CASES)
+    arguments = parser.parse_args()
+    if arguments.work:
+        answers, sys.stdout = sys.stdout, sys.stderr
+        print(json.dumps(work(*json.loads(arguments.work))), file=answers)
+    else:
+        memory_records({name: CASES[name] for name in arguments.case or CASES})
