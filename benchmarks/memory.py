@@ -1,18 +1,19 @@
 """Memory that `scripts/plan.py` predicts against what our trainers take: real steps of random models, one process each."""
 
 import argparse
+import importlib
+import itertools
 import json
-import subprocess
+import multiprocessing
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import ROOT, environment
 from benchmarks.measures import Record, resident
 
-LENGTH = 160
+LENGTH = 64
 """Tokens of a training row of every configuration: half prompt, half completion."""
 LLAMA = {"model_type": "llama", "num_key_value_heads": 4, "tie_word_embeddings": True, "max_position_embeddings": 512}
 CASES: dict[str, dict[str, Any]] = {
@@ -45,24 +46,24 @@ GRPO = {
 }  # fmt: skip
 
 
-def memory_records(cases: Mapping[str, dict[str, Any]]) -> list[Record]:
-    """Predicted over measured peak (above what the imports leave) of SFT and of GRPO, a process for each."""
-    records = []
-    for name, values in cases.items():
-        for stage in ("sft", "grpo"):
-            command = [sys.executable, "-m", "benchmarks.memory", "--work", json.dumps([values, stage])]
-            done = subprocess.run(
-                command, env=environment("default"), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-            )
-            predicted, measured = json.loads(done.stdout.splitlines()[-1])
-            record = {"measure": "plan_memory", "case": name, "stage": stage, "predicted_bytes": predicted}
-            records.append(record | {"measured_bytes": measured, "value": predicted / measured})
-            print(f"{name:20} {stage:5} {predicted / 1e9:6.2f} GB  {measured / 1e9:6.2f} GB  {predicted / measured:.3f}", flush=True)
-    return records
+def memory_records(cases: Mapping[str, dict[str, Any]]) -> Iterator[Record]:
+    """Predicted over measured peak (above what the imports leave) of SFT and of GRPO, a process for each.
+
+    The processes are forks of one that has imported everything and computed nothing.
+    """
+    for module in ("coherence.training.sft", "coherence.training.grpo", "coherence.planning.memory"):
+        importlib.import_module(module)
+    context = multiprocessing.get_context("fork")
+    for (name, values), stage in itertools.product(cases.items(), ("sft", "grpo")):
+        with context.Pool(1) as worker:
+            predicted, measured = worker.apply(work, (values, stage))
+        record = {"measure": "plan_memory", "case": name, "stage": stage, "predicted_bytes": predicted}
+        yield record | {"measured_bytes": measured, "value": predicted / measured}
 
 
 def work(values: dict[str, Any], stage: str) -> tuple[int, int]:
-    """(predicted, measured) bytes of one stage, in this process; stdout is the answer's alone."""
+    """(predicted, measured) bytes of one stage, in this process, what it prints aside."""
+    sys.stdout = sys.stderr
     from transformers import AutoConfig
 
     from coherence.planning.facts import make_fake
@@ -124,13 +125,19 @@ def rows_of(count: int) -> list[dict[str, Any]]:
     return [{"prompt": half, "completion": completion, "content": [[0, 4]], "answer": answer}] * count
 
 
+def main(out: Path | None) -> None:
+    """Print the table; the records as lines into a file, where one is named."""
+    lines = []
+    print(f"{'model':<16}stage  predicted GB  measured GB  ratio")
+    for r in memory_records(CASES):
+        lines.append(json.dumps(r) + "\n")
+        sizes = f"{r['predicted_bytes'] / 1e9:12.2f} {r['measured_bytes'] / 1e9:12.2f}"
+        print(f"{r['case']:<16}{r['stage']:<6} {sizes} {r['value']:6.3f}", flush=True)
+    if out:
+        out.write_text("".join(lines), encoding="utf-8")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work")
-    parser.add_argument("--case", action="append", choices=CASES)
-    arguments = parser.parse_args()
-    if arguments.work:
-        answers, sys.stdout = sys.stdout, sys.stderr
-        print(json.dumps(work(*json.loads(arguments.work))), file=answers)
-    else:
-        memory_records({name: CASES[name] for name in arguments.case or CASES})
+    parser.add_argument("--out", type=Path)
+    main(parser.parse_args().out)

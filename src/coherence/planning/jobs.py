@@ -144,7 +144,8 @@ class History:
         for place, card in self.cards.items():
             scale = self._scale(place, card) if self._row(place, card) == row else None
             if scale is not None:
-                found.append(scale * max(card["wall_s"], self._benchmark(place)))
+                own = (card.get("from_store") or card)["wall_s"]
+                found.append(scale * max(own, self._benchmark(place)))
         return Past(tuple(found))
 
     def _row(self, place: Place, card: Mapping[str, Any]) -> str:
