@@ -240,13 +240,12 @@ def _loops(logp_BT: np.ndarray, phi_BT: np.ndarray, lengths_B: np.ndarray) -> np
 
 def _peak_of(work: Callable[[], Any]) -> int:
     """Bytes by which the resident set grew at its highest (Linux: the kernel's own high-water mark, reset before)."""
-    before = resident("VmRSS")
+    before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     work()
-    return max(0, resident("VmHWM") - before)
+    return max(0, _resident("VmHWM") - before)
 
 
-def resident(field: str) -> int:
-    """A line of /proc/self/status in bytes: VmRSS, VmHWM."""
+def _resident(field: str) -> int:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))

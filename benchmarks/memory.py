@@ -1,4 +1,4 @@
-"""Memory that `scripts/plan.py` predicts against what our trainers take: real steps of random models, one process each."""
+"""The memory that `scripts/plan.py` predicts against what our trainers take: real steps of models with random weights."""
 
 import argparse
 import importlib
@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measures import Record, resident
-
+Record = dict[str, Any]
 LENGTH = 64
 """Tokens of a training row of every configuration: half prompt, half completion."""
-LLAMA = {"model_type": "llama", "num_key_value_heads": 4, "tie_word_embeddings": True, "max_position_embeddings": 512}
 CASES: dict[str, dict[str, Any]] = {
-    "llama, V 32k": LLAMA
-    | {"vocab_size": 32000, "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
+    "llama, V 32k": {
+        "model_type": "llama", "vocab_size": 32000, "hidden_size": 768, "intermediate_size": 2048,
+        "num_hidden_layers": 8, "num_attention_heads": 12, "num_key_value_heads": 4, "tie_word_embeddings": True,
+        "max_position_embeddings": 512,
+    },
     "qwen3, V 152k": {
         "model_type": "qwen3", "vocab_size": 151936, "hidden_size": 384, "intermediate_size": 1024, "head_dim": 64,
         "num_hidden_layers": 6, "num_attention_heads": 6, "num_key_value_heads": 2, "tie_word_embeddings": True,
@@ -77,6 +78,12 @@ def work(values: dict[str, Any], stage: str) -> tuple[int, int]:
         batch = GRPO["prompts_per_step"] * GRPO["num_generations"]
         predicted = rollout_need(counter, batch, LENGTH // 2, GRPO["max_completion_length"]).peak
     return predicted, _measured(config, stage)
+
+
+def resident(field: str) -> int:
+    """A line of /proc/self/status in bytes: VmRSS, VmHWM."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _measured(config: Any, stage: str) -> int:

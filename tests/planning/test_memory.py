@@ -57,14 +57,18 @@ def test_what_a_config_says_beside_counts(tmp_path: Path) -> None:
     facts = facts_of(make_fake(read_config(written(quantized, tmp_path)))[0])
     assert facts.quantization == "gptq" and not facts.tied and facts.context == 128
     vision = {"depth": 1, "hidden_size": 16, "num_heads": 2, "intermediate_size": 16, "out_hidden_size": 32}
-    both = {"model_type": "qwen2_5_vl", "text_config": TINY | {"model_type": "qwen2_5_vl_text"}, "vision_config": vision}
+    both = {
+        "model_type": "qwen2_5_vl",
+        "text_config": TINY | {"model_type": "qwen2_5_vl_text"},
+        "vision_config": vision,
+    }
     assert facts_of(make_fake(read_config(written(both, tmp_path)))[0]).modality == "images and text"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"hidden_size": 3}', '{"model_type": "no-such-model"}'])
 def test_a_config_that_is_none_is_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ValueError, match="config.json") as caught:
+    with pytest.raises(ValueError, match=r"config\.json") as caught:
         read_config(tmp_path / "config.json")
     assert "\n" not in str(caught.value)
 

@@ -20,11 +20,11 @@ from coherence.provenance.verify import Current, changes, differences
 
 FIGURES = "figures"
 """One line for all that is drawn: rules that write below figs/."""
-FREE = frozenset(
-    "seed checkpoint learning_rate weight_decay adam_beta2 max_grad_norm warmup_steps threshold count window loss_type"
-    " scale_rewards multiscale cloud_quality discontinuity require_crystallized max_unscored_share store_every"
-    " min_accuracy max_accuracy max_zero_variance gate_accuracy".split()
-)
+FREE = {
+    "seed", "checkpoint", "learning_rate", "weight_decay", "adam_beta2", "max_grad_norm", "warmup_steps", "loss_type",
+    "scale_rewards", "threshold", "count", "window", "multiscale", "cloud_quality", "discontinuity", "store_every",
+    "require_crystallized", "max_unscored_share", "min_accuracy", "max_accuracy", "max_zero_variance", "gate_accuracy",
+}  # fmt: skip
 """Settings that leave the time of a job what it is; with any other that differs a past job says nothing."""
 STEPS = ("sft.max_steps", "grpo.steps", "model.pretraining.steps")
 """With these the time grows in proportion."""

@@ -24,7 +24,7 @@ ADAM = 2 * FLOAT
 TILE_ROWS, TILE_COLUMNS = 4096, 32768
 """TRL's fused head holds this much of the logits at a time."""
 HOST_TILES, DEVICE_TILES = 8.25, 1.0
-"""Tiles at the highest, in the backward: without Triton each step of its arithmetic makes another (a mask: a quarter)."""
+"""Tiles at the highest, in the backward: without Triton every step of its arithmetic makes one (a mask: a quarter)."""
 SCORED = 64
 """Completions that are scored in one forward, with all their logits."""
 SAMPLED = 5
@@ -105,7 +105,9 @@ class _Head(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_N: torch.Tensor) -> Any:  # type: ignore[override]
         hidden_ND, weight_VD = ctx.saved_tensors
-        grads = [torch.empty_like(part) if needed else None for part, needed in zip(ctx.saved_tensors, ctx.needs_input_grad)]
+        of_hidden, of_weight, _ = ctx.needs_input_grad
+        grads = [torch.empty_like(hidden_ND)] if of_hidden else [None]
+        grads += [torch.empty_like(weight_VD)] if of_weight else [None]
         _tiles(hidden_ND, weight_VD, ctx.tiles)
         return *grads, None
 

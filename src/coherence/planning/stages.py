@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coherence.planning.facts import Facts, adapted, config_of, facts_of, make_fake
+from coherence.planning.facts import adapted, config_of, facts_of, make_fake
 from coherence.planning.memory import Counter, Need, Split, generation_need, rollout_need, training_need
 from coherence.provenance.artifact import read_card
 
@@ -91,7 +91,9 @@ class Memory:
         if stage == "sft":
             rows = study["sft"]["batch_size"]
             return training_need(counter, rows, min(self.lengths.row, study["data"]["max_tokens"]), self._split(study))
-        completion = study["evaluate"]["max_new_tokens"] if stage == "generate" else study["grpo"]["max_completion_length"]
+        completion = (
+            study["evaluate"]["max_new_tokens"] if stage == "generate" else study["grpo"]["max_completion_length"]
+        )
         prompt = min(prompt, (counter.context or prompt + completion) - completion)
         if stage == "grpo":
             rows = study["grpo"]["prompts_per_step"] * study["grpo"]["num_generations"]
