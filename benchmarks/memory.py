@@ -1,4 +1,4 @@
-"""The memory that `scripts/plan.py` predicts against what our trainers take: real steps of models with random weights."""
+"""The memory that `scripts/plan.py` predicts against what our trainers take: real steps of random-weight models."""
 
 import argparse
 import importlib

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from coherence.planning.stages import Memory
 
 GB = 10**9
-CHAIN = ("base", "data", "sft", "start", "grpo", "generate", "evaluate", "compat", "figures")
+CHAIN = ("fetch", "base", "data", "sft", "start", "grpo", "generate", "evaluate", "compat", "figures")
 """Lines that wait for each other; the jobs of one line need not."""
 
 

@@ -19,10 +19,11 @@ def study(**changes: Any) -> Study:
     return Study("mine", deep_merge(VALUES, changes))
 
 
-def card(owner: Study, stage: str, seconds: float, steps: int = 0, **cell: Any) -> dict[str, Any]:
+def card(owner: Study, stage: str, seconds: float, steps: int | None = None, **cell: Any) -> dict[str, Any]:
     settings = copy.deepcopy(owner.settings(stage, **cell))
     return {
-        "stage": stage, "cell": cell, "wall_s": seconds, "outcome": {"status": "ok", "steps": steps}, "inputs": {},
+        "stage": stage, "cell": cell, "wall_s": seconds, "inputs": {},
+        "outcome": {"status": "ok"} | ({} if steps is None else {"steps": steps}),
         "identity": {"parts": {"settings": settings}},
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from coherence.planning import memory
-from coherence.planning.facts import adapted, facts_of, make_fake, read_config
+from coherence.planning.facts import add_adapters, facts_of, make_fake, read_config
 from coherence.planning.memory import Counter, Split, generation_need, rollout_need, training_need
 
 LLAMA_1B = {
@@ -117,7 +117,8 @@ def test_autocast_holds_half_the_activations_and_half_the_weights() -> None:
 
 def test_adapters_are_all_that_is_trained() -> None:
     model, mode = make_fake(AutoConfig.for_model(**TINY))
-    counter = Counter(adapted(model, mode, {"r": 4, "alpha": 8}), mode, on_host=True, bf16=False)
+    add_adapters(model, mode, {"r": 4, "alpha": 8})
+    counter = Counter(model, mode, on_host=True, bf16=False)
     assert counter.trained == 2 * 4 * (4 * (32 + 32) + 3 * (32 + 64))
     need = rollout_need(counter, 4, 8, 8)
     assert need.optimizer == 8 * counter.trained

@@ -24,11 +24,11 @@ def test_what_would_run_is_what_snakemake_would_run(clone: Clone) -> None:
     drawn = sum(n for rule, n in planned.items() if rule not in rows) + planned.get("report", 0) * ("report" in rows)
     assert runs.pop(FIGURES) == drawn
     assert runs == Counter({rule: n for rule, n in planned.items() if rule in rows and rule != "report"})
-    assert rows["grpo"]["why"] == {"grpo.steps 2 -> 4": 1}
+    assert rows["grpo"]["why"] == {"grpo.steps 2 -> 4": 2}
     assert list(rows["generate"]["why"]) == ["input: grpo"]
     assert rows["sft"] | {"memory": 0} == rows["sft"] | {"memory": 0, "cached": 1, "run": 0, "why": {}, "hours": 0.0}
-    assert rows["grpo"]["past_jobs"] == 1 and rows["grpo"]["wall_s_p50"] > 0
-    assert rows["grpo"]["hours"] == pytest.approx(rows["grpo"]["wall_s_p50"] / 3600)
+    assert rows["grpo"]["past_jobs"] == 2 and rows["grpo"]["wall_s_p50"] > 0
+    assert rows["grpo"]["hours"] == pytest.approx(2 * rows["grpo"]["wall_s_p50"] / 3600)
     peaks = {name: row["memory"]["peak"] for name, row in rows.items() if row["memory"]}
     assert set(peaks) == {"base", "sft", "start", "grpo", "generate"}
 

@@ -96,7 +96,6 @@ def make_fake(config: PretrainedConfig) -> tuple[PreTrainedModel, FakeTensorMode
 def facts_of(model: PreTrainedModel) -> Facts:
     """Count what can be counted."""
     head, text = model.get_output_embeddings(), model.config.get_text_config()
-    linear = [part for part in model.modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head]
     quantization = getattr(model.config, "quantization_config", None)
     return Facts(
         architecture=type(model).__name__,
@@ -106,14 +105,26 @@ def facts_of(model: PreTrainedModel) -> Facts:
         modality="text" if text is model.config else "images and text",
         context=text.to_dict().get("max_position_embeddings"),
         quantization=quantization and dict(quantization).get("quant_method", "unnamed"),
-        targets=len(linear),
+        targets=len(_targets(model)),
     )
 
 
-def adapted(model: PreTrainedModel, mode: FakeTensorMode, lora: Mapping[str, int]) -> PreTrainedModel:
-    """The model under adapters on all its linear layers but the head, as training puts them."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules="all-linear", task_type="CAUSAL_LM")
+def add_adapters(model: PreTrainedModel, mode: FakeTensorMode, lora: Mapping[str, int]) -> None:
+    """What LoRA adds to each of the targets and trains in place of all else: A [r, in] and B [out, r], in float32."""
+    model.requires_grad_(False)
     with mode:
-        return get_peft_model(model, config)
+        for target in _targets(model):
+            inner, outer = target.weight.shape if isinstance(target, Conv1D) else reversed(target.weight.shape)
+            target.lora_A = torch.nn.Parameter(torch.empty(lora["r"], inner))
+            target.lora_B = torch.nn.Parameter(torch.empty(outer, lora["r"]))
+            target.register_forward_hook(_with_adapter)
+
+
+def _with_adapter(target: Any, args: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
+    low = torch.nn.functional.linear(args[0].to(target.lora_A.dtype), target.lora_A)
+    return out + torch.nn.functional.linear(low, target.lora_B) * 1.0
+
+
+def _targets(model: PreTrainedModel) -> list[Any]:
+    head = model.get_output_embeddings()
+    return [part for part in model.modules() if isinstance(part, torch.nn.Linear | Conv1D) and part is not head]

@@ -136,11 +136,6 @@ class Counter:
     bf16: bool
 
     @property
-    def _backbone(self) -> torch.nn.Module:
-        under = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        return under.base_model
-
-    @property
     def context(self) -> int | None:
         """Positions that the model has."""
         positions: int | None = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
@@ -165,7 +160,7 @@ class Counter:
             for _ in range(min(parts, 2)):
                 before = live.now
                 with self._autocast():
-                    out = self._backbone(**_batch(batch, tokens), use_cache=False).last_hidden_state
+                    out = self.model.base_model(**_batch(batch, tokens), use_cache=False).last_hidden_state
                     out = _Head.apply(out.reshape(-1, out.shape[-1]), head.weight, tiles)
                 forward = live.now - before
                 out.sum().backward()

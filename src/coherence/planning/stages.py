@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coherence.planning.facts import adapted, config_of, facts_of, make_fake
+from coherence.planning.facts import add_adapters, config_of, facts_of, make_fake
 from coherence.planning.memory import Counter, Need, Split, generation_need, rollout_need, training_need
 from coherence.provenance.artifact import read_card
 
@@ -75,7 +75,7 @@ class Memory:
         model, mode = make_fake(config_of(self.study))
         self.facts = facts_of(model)
         if self.study.get("lora"):
-            model = adapted(model, mode, self.study["lora"])
+            add_adapters(model, mode, self.study["lora"])
         self.counter = Counter(model, mode, on_host=compute["device"] == "cpu", bf16=compute["bf16"])
 
     def stages(self) -> list[str]:
