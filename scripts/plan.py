@@ -61,7 +61,7 @@ def counted(study: Study, memory_gb: float | None) -> "Memory":
 def plan_of(study: Study, jobs: Sequence[Job], memory: "Memory") -> dict[str, Any]:
     """All that is told, as one JSON object: the model, and a line per stage with its jobs, times and bytes."""
     history, compute = History(study, jobs), study.resolved["compute"]
-    needs = {stage: asdict(memory.need(stage)) for stage in memory.stages()}
+    needs = {stage: memory.known_need(stage) for stage in memory.stages()}
     rows = []
     for name in sorted({job.row for job in jobs}, key=_order):
         mine = [job for job in jobs if job.row == name]
@@ -74,7 +74,7 @@ def plan_of(study: Study, jobs: Sequence[Job], memory: "Memory") -> dict[str, An
             {
                 "stage": name, "jobs": len(mine), "cached": len(mine) - run, "run": run, "why": dict(why.most_common()),
                 "device": device, "hours": hours, "wall_s_p50": past.p50, "wall_s_p90": past.p90,
-                "past_jobs": len(past.seconds), "memory": needs.get(name),
+                "past_jobs": len(past.seconds), "memory": (need := needs.get(name)) and asdict(need),
             }
         )  # fmt: skip
     return {"study": study.name, "model": asdict(memory.facts), "lengths": asdict(memory.lengths), "stages": rows}
@@ -176,6 +176,9 @@ def _memory_lines(found: Mapping[str, Any]) -> Iterator[str]:
     parts = ("weights", "gradients", "optimizer", "activations", "cache", "peak")
     rows = [row for row in found["stages"] if row["memory"]]
     cells = [(row["stage"], *(f"{row['memory'][p] / GB:.2f}" for p in parts), row["memory"]["when"]) for row in rows]
+    if not rows:
+        yield "memory: unknown, what this model computes depends on values (its weights and adapters alone are known)"
+        return
     yield "memory of one job's process, GB, each part at its highest (logits are among the activations):"
     yield from _aligned([("stage", *parts, "peak in"), *cells])
 

@@ -132,6 +132,6 @@ def test_processes_and_parts_divide_the_batch() -> None:
     parts = training_need(counter, 32, 64, Split(parts=8))
     assert parts.activations < whole.activations / 6
     assert parts.peak < whole.peak
-    two = training_need(counter, 32, 64, Split(processes=2))
+    two = training_need(counter, 32, 64, Split(processes=2, shards=2))
     assert (two.weights, two.optimizer) == (whole.weights // 2, whole.optimizer // 2)
     assert two.activations < 0.6 * whole.activations

@@ -46,9 +46,11 @@ class Need:
 
 @dataclass(frozen=True)
 class Split:
-    """How a step's rows are divided: among processes, and on each of them into parts; bytes that are set aside."""
+    """How a step's rows are divided: among processes, and on each of them into parts; in how many shards the weights
+    are held; bytes that are set aside."""
 
     processes: int = 1
+    shards: int = 1
     parts: int = 1
     reserved: int = 0
 
@@ -231,12 +233,12 @@ def generation_need(counter: Counter, batch: int, prompt: int, completion: int) 
 def _need(counter: Counter, copies: int, phases: Mapping[str, Count], split: Split) -> Need:
     """The highest of the phases over what is held all the time; the optimizer's state is there from step 1 on.
 
-    Several processes hold a part each of weights, gradients and optimizer, but the start's copy is whole.
+    Shards divide weights, gradients and optimizer, but not the start's copy.
     """
     trained = counter.trained if "train" in phases else 0
-    weights = counter.weights // split.processes + (copies - 1) * counter.weights
-    gradients, optimizer = FLOAT * trained // split.processes, ADAM * trained // split.processes
-    if split.processes > 1:  # one layer at a time is whole, of which the head is the largest
+    weights = counter.weights // split.shards + (copies - 1) * counter.weights
+    gradients, optimizer = FLOAT * trained // split.shards, ADAM * trained // split.shards
+    if split.shards > 1:  # one layer at a time is whole, of which the head is the largest
         head = counter.model.get_output_embeddings().weight.numel() * FLOAT
         phases = {name: replace(phase, peak=phase.forward + 2 * head) for name, phase in phases.items()}
     when = max(phases, key=lambda name: phases[name].peak)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
 from coherence.planning.facts import add_adapters, config_of, facts_of, make_fake
 from coherence.planning.memory import Counter, Need, Split, generation_need, rollout_need, training_need
 from coherence.provenance.artifact import read_card
@@ -82,6 +84,13 @@ class Memory:
         """Stages that compute with the model; a base that is only fetched computes nothing."""
         return [stage for stage in KNOBS if stage != "base" or self.study["model"]["kind"] == "embedded"]
 
+    def known_need(self, stage: str) -> Need | None:
+        """`need`, or None for a model whose operations depend on values that it does not have (experts chosen)."""
+        try:
+            return self.need(stage)
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            return None
+
     def need(self, stage: str, study: Mapping[str, Any] | None = None) -> Need:
         """Bytes of one stage, of this study or of a changed one."""
         study = study or self.study
@@ -103,7 +112,9 @@ class Memory:
 
     def _split(self, study: Mapping[str, Any], reserved: int = 0) -> Split:
         compute = study["compute"]
-        return Split(compute.get("processes", 1), compute.get("accumulate", 1), reserved)
+        processes = compute.get("processes", 1)
+        shards = processes if compute["device"] == "cuda" else 1  # on processors each has all of the weights
+        return Split(processes, shards, compute.get("accumulate", 1), reserved)
 
     def mend(self, stage: str) -> list[str]:
         """Every single setting that would make the stage fit, as `sft.batch_size 32 -> 8`."""
