@@ -161,6 +161,9 @@ def _total_lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield "nothing would run"
         return
     known = [row for row in running if row["past_jobs"]]
+    if not known:
+        yield "hours unknown: no jobs like these have run here"
+        return
     missing = [row["stage"] for row in running if not row["past_jobs"]]
     rest = f", and what is unknown: {', '.join(missing)}" if missing else ""
     for device in sorted({row["device"] for row in known}):
