@@ -32,12 +32,12 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 STEPS = 2
-SFT = {
+SFT: dict[str, Any] = {
     "learning_rate": 1e-4, "batch_size": 8, "bucket": 1, "max_steps": STEPS, "warmup_steps": 0, "cooldown_steps": 0,
     "weight_decay": 0.0, "adam_beta2": 0.98, "max_grad_norm": 1.0,
     "gate": {"split": "sft", "token_class": "all", "threshold": 1.0, "window": STEPS, "count": STEPS},
 }  # fmt: skip
-GRPO = {
+GRPO: dict[str, Any] = {
     "learning_rate": 1e-4, "steps": STEPS, "prompts_per_step": 2, "num_generations": 4, "temperature": 1.0,
     "max_completion_length": 24, "beta": 0.0, "loss_type": "dapo", "scale_rewards": "none", "adam_beta2": 0.999,
     "max_grad_norm": 1.0, "carl_weights": {"multiscale": 0.5, "cloud_quality": 0.3, "discontinuity": 0.2},

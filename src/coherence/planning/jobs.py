@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import statistics
 import subprocess
 import sys
@@ -64,14 +63,8 @@ class Past:
 def ask_snakemake(configfile: Path) -> "subprocess.Popen[str]":
     """Start the one who decides: what is there, and what would run. It changes nothing."""
     command = [sys.executable, "-m", "snakemake", "all", "--summary", "--configfile", str(configfile)]
-    folder = {"cwd": Path.cwd(), "env": os.environ | {"PYTHONWARNINGS": "ignore"}}
-    return subprocess.Popen(
-        [*command, "--snakefile", str(ROOT / "Snakefile")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **folder,
-    )
+    command += ["--snakefile", str(ROOT / "Snakefile")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def answer(asked: "subprocess.Popen[str]") -> list[Job]:

@@ -66,13 +66,13 @@ class _Live(TorchDispatchMode):
     """Adds up the storages that operations make and have not yet let go."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self.seen = WeakIdKeyDictionary()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for storage in _storages((args, kwargs)):
-            self.seen.setdefault(storage, 0)  # what comes in unseen was there before
+        for storage in _storages((args, kwargs)):  # what comes in unseen was there before
+            self.seen.setdefault(storage, 0)  # type: ignore[no-untyped-call]
         out = function(*args, **(kwargs or {}))
         for storage in _storages(out):
             if storage not in self.seen:
@@ -105,13 +105,13 @@ class _Head(torch.autograd.Function):
         return hidden_ND.new_empty(len(hidden_ND))
 
     @staticmethod
-    def backward(ctx: Any, grad_N: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad_N: torch.Tensor) -> Any:
         hidden_ND, weight_VD = ctx.saved_tensors
         of_hidden, of_weight, _ = ctx.needs_input_grad
-        grads = [torch.empty_like(hidden_ND)] if of_hidden else [None]
-        grads += [torch.empty_like(weight_VD)] if of_weight else [None]
+        of_hidden = torch.empty_like(hidden_ND) if of_hidden else None
+        of_weight = torch.empty_like(weight_VD) if of_weight else None
         _tiles(hidden_ND, weight_VD, ctx.tiles)
-        return *grads, None
+        return of_hidden, of_weight, None
 
 
 def _tiles(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, tiles: float) -> torch.Tensor:
@@ -163,7 +163,7 @@ class Counter:
                 before = live.now
                 with self._autocast():
                     out = self.model.base_model(**_batch(batch, tokens), use_cache=False).last_hidden_state
-                    out = _Head.apply(out.reshape(-1, out.shape[-1]), head.weight, tiles)
+                    out = _Head.apply(out.reshape(-1, out.shape[-1]), head.weight, tiles)  # type: ignore[no-untyped-call]
                 forward = live.now - before
                 out.sum().backward()
             del out
