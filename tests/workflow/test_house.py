@@ -15,7 +15,7 @@ FLOORS = {
     "config": 0, "provenance": 0, "core": 0, "console": 0, "slots": 0, "streams": 0,
     "tasks": 1, "models": 1,
     "training": 2, "evaluation": 2,
-    "figures": 3, "front": 3, "report": 4, "observing": 4,
+    "figures": 3, "front": 3, "planning": 3, "report": 4, "observing": 4,
 }  # fmt: skip
 """Nothing imports upward. On the ground floor config, provenance and core may lean on console alone."""
 MODULES = sorted(SRC.rglob("*.py"))

@@ -52,7 +52,7 @@ class _Tree:
     current_settings: CurrentSettings
     base: Path
     root: Path
-    now: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+    now: "Current" = field(default_factory=dict)
 
     @cached_property
     def places(self) -> list[Place]:
@@ -94,23 +94,11 @@ class _Tree:
         settings = self.current_settings(card["stage"], card["cell"])
         if settings is None:
             return Finding(place, card["stage"], "orphan", "the study has no such cell any more")
-        why = [*_settings_changes(card, settings), *self._code_changes(card)]
+        why = [*changes(card, settings, self.root, self.now)]
         why += self._input_changes(place, found)
         notes = [f"input {name} is not here, so not compared: {path}" for name, path in self._absent(place)]
         notes += _continued(card)
         return Finding(place, card["stage"], "stale" if why else "ok", _few(why), _few(notes))
-
-    def _code_changes(self, card: Mapping[str, Any]) -> Iterator[str]:
-        script = card["script"]
-        if not (self.root / script).is_file():
-            yield f"code: {script} is gone"
-            return
-        if script not in self.now:
-            path = self.root / script
-            self.now[script] = code_parts(path, self.root), locked_packages(path, self.root)
-        (code, packages), parts = self.now[script], card["identity"]["parts"]
-        yield from (f"code: {change}" for change in _file_changes(parts["code"], code))
-        yield from (f"packages: {change}" for change in differences(parts["packages"], packages))
 
     def _input_changes(self, place: Place, found: Mapping[Place, Finding]) -> Iterator[str]:
         recorded, absent = self.cards[place]["identity"]["parts"]["inputs"], dict(self._absent(place))
@@ -152,9 +140,23 @@ def _continued(card: Mapping[str, Any]) -> Iterator[str]:
         yield f"continued from step {told['step']} of {told['identity'][:12]}; changed since: {changes}"
 
 
-def _settings_changes(card: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    now = json.loads(canonical(dict(settings)))
-    return (f"settings: {change}" for change in differences(card["identity"]["parts"]["settings"], now))
+Current = dict[str, tuple[dict[str, str], dict[str, str]]]
+"""Code and packages of the scripts that were looked at, so that each is read once."""
+
+
+def changes(card: Mapping[str, Any], settings: Mapping[str, Any], root: Path, now: Current) -> Iterator[str]:
+    """How the settings, code and packages of today differ from those of a card. No file of the artifact is read."""
+    parts, script = card["identity"]["parts"], card["script"]
+    today = json.loads(canonical(dict(settings)))
+    yield from (f"settings: {change}" for change in differences(parts["settings"], today))
+    if not (root / script).is_file():
+        yield f"code: {script} is gone"
+        return
+    if script not in now:
+        now[script] = code_parts(root / script, root), locked_packages(root / script, root)
+    code, packages = now[script]
+    yield from (f"code: {change}" for change in _file_changes(parts["code"], code))
+    yield from (f"packages: {change}" for change in differences(parts["packages"], packages))
 
 
 def _file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
