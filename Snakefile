@@ -25,9 +25,10 @@ rule all:
 onstart:
     STUDY.write(Path(R, "study.json"))
     print(
-        f"study {STUDY.name}: results go to {R}/, figures to {F}/, logs to logs/{STUDY.name}/",
+        f"study {STUDY.name}: results go to {R}/, figures to {F}/, logs to logs/{STUDY.name}/\n{executor()}",
         file=sys.stderr,
     )
+    record_start(STUDY.name, os.getpid(), slurm_run())
 
 
 onsuccess:

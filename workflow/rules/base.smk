@@ -11,8 +11,8 @@ rule base:
         "../../environment.yml"
     resources:
         **MODEL_RESOURCES,
-        mem_mb=2500,
-        runtime=30,
+        mem_mb=growing(MODEL_MB),
+        runtime=growing(30),
     params:
         study=f"{R}/study.json",
         settings=settings("base"),

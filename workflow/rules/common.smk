@@ -20,6 +20,7 @@ from coherence.config.hub import repositories
 from coherence.config.resolved import data_files, model_files
 from coherence.config.study import check_name, load_study
 from coherence.console import one_line
+from coherence.jobs import locked_by, record_start
 from coherence.provenance.adopt import ADOPTING
 from coherence.provenance.artifact import digest
 from coherence.provenance.code import code_parts
@@ -48,11 +49,14 @@ CONFIGFILE = checked(one_configfile)
 STUDY = checked(lambda: load_study(CONFIGFILE))
 checked(lambda: check_name(Path(CONFIGFILE)))
 ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
-# one GPU for each job that computes with a model; a site names its partition in SLURM_GPU_PARTITION
+# one GPU for each job that computes with a model; a site names its partition and, where it has several, its GPUs
 MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
-# training takes as many as the study says, one process on each
+if ON_CUDA and os.getenv("SLURM_GPU_MODEL"):
+    MODEL_RESOURCES["gpu_model"] = os.environ["SLURM_GPU_MODEL"]
+# training takes as many as the study says, one process on each, which loads the weights in float32 on its own
 PROCESSES = STUDY.resolved["compute"]["processes"]
 TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}
+MODEL_MB = 40_000 if ON_CUDA else 2500
 LAUNCH = "python" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES}"
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
@@ -83,6 +87,39 @@ def all_recorded():
 
 
 checked(all_recorded)
+
+
+def growing(amount):
+    """A resource of which each attempt gets more, since the last one may have failed for want of it."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def executor():
+    """The executor and the profile; on a cluster also where each kind of job goes."""
+    profile = re.search(r"--profile[= ](\S+)", " ".join(sys.argv))
+    said = f"executor {workflow.executor_plugin.name}, profile {profile[1] if profile else 'none'}"
+    if slurm_run():
+        given = workflow.resource_settings.default_resources.parsed.get("slurm_partition")
+        wanted = MODEL_RESOURCES.get("slurm_partition", "none asked for")
+        said += f", CPU partition {given or 'of the site'}, GPU partition {wanted}"
+    return said
+
+
+def slurm_run():
+    """The name that all SLURM jobs of this start bear; None for other executors."""
+    return getattr(workflow.scheduler._executor, "run_uuid", None)
+
+
+def explain_lock():
+    """Snakemake refuses to start beside another, or after one that was killed: which of the two is it?"""
+    if any(Path(".snakemake/locks").glob("*")) and "--unlock" not in sys.argv:
+        print(locked_by(STUDY.name, CONFIGFILE), file=sys.stderr)
+
+
+if workflow.exec_mode.name == "DEFAULT":
+    explain_lock()
+else:  # a cluster's nodes may have no way out, and the hub's library asks for what it has
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def identity(script):

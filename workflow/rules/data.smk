@@ -11,8 +11,8 @@ rule data:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2500,
-        runtime=30,
+        mem_mb=growing(2500),
+        runtime=growing(30),
     params:
         study=f"{R}/study.json",
         settings=settings("data"),

@@ -12,8 +12,8 @@ rule generate:
         "../../environment.yml"
     resources:
         **MODEL_RESOURCES,
-        mem_mb=2500,
-        runtime=60,
+        mem_mb=growing(MODEL_MB),
+        runtime=growing(60),
     params:
         study=f"{R}/study.json",
         settings=settings("generate"),
@@ -41,8 +41,8 @@ rule evaluate:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2500,
-        runtime=30,
+        mem_mb=growing(2500),
+        runtime=growing(30),
     params:
         study=f"{R}/study.json",
         settings=settings("scores"),
@@ -69,8 +69,8 @@ rule baselines:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2500,
-        runtime=30,
+        mem_mb=growing(2500),
+        runtime=growing(30),
     params:
         study=f"{R}/study.json",
         settings=settings("baselines"),
@@ -99,8 +99,8 @@ rule compat:
         "../../environment.yml"
     resources:
         **MODEL_RESOURCES,
-        mem_mb=2500,
-        runtime=60,
+        mem_mb=growing(MODEL_MB),
+        runtime=growing(60),
     params:
         study=f"{R}/study.json",
         settings=settings("compat"),

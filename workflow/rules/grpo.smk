@@ -12,8 +12,8 @@ rule start:
         "../../environment.yml"
     resources:
         **MODEL_RESOURCES,
-        mem_mb=2500,
-        runtime=30,
+        mem_mb=growing(MODEL_MB),
+        runtime=growing(30),
     params:
         study=f"{R}/study.json",
         settings=settings("start"),
@@ -43,8 +43,8 @@ rule grpo:
         "../../environment.yml"
     resources:
         **TRAINING_RESOURCES,
-        mem_mb=2500,
-        runtime=120,
+        mem_mb=growing(MODEL_MB * PROCESSES),
+        runtime=growing(120),
     params:
         study=f"{R}/study.json",
         settings=settings("grpo"),

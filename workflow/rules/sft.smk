@@ -12,8 +12,8 @@ rule sft:
         "../../environment.yml"
     resources:
         **TRAINING_RESOURCES,
-        mem_mb=2500,
-        runtime=60,
+        mem_mb=growing(MODEL_MB * PROCESSES),
+        runtime=growing(60),
     params:
         study=f"{R}/study.json",
         settings=settings("sft"),

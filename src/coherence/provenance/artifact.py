@@ -2,7 +2,6 @@
 
 import json
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from coherence.console import first_process, progress
-from coherence.provenance.circumstances import Clock, command, machine, shown, versions
+from coherence.provenance.circumstances import Clock, command, machine, shown, this_process, versions
 from coherence.provenance.code import code_parts
 from coherence.provenance.files import (
     FileEntry,
@@ -102,7 +101,7 @@ class Artifact:
             return
         self._check_inputs(every_byte=True)
         check_installed(self.parts["packages"])
-        clock, writer, partial = Clock.start(), secrets.token_hex(8), self.place.partial
+        clock, writer, partial = Clock.start(), this_process(), self.place.partial
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         (partial / WRITER).write_text(writer)

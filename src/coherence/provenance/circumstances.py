@@ -1,10 +1,13 @@
 """How an artifact came to be: command line, machine, versions, time, memory. Never part of an identity."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import resource
+import secrets
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Iterable
@@ -35,6 +38,13 @@ class Clock:
             "cpu_s": round(_cpu_seconds() - self.cpu, 3),
             "peak_rss_mb": round(_peak_rss_bytes() / 1e6, 1),
         }
+
+
+def this_process() -> str:
+    """JSON that names this process among all that may write in a folder: host, pid, SLURM job, and a random word."""
+    job = os.environ.get("SLURM_JOB_ID")
+    who = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": job, "token": secrets.token_hex(8)}
+    return json.dumps(who)
 
 
 def command(script: Path, root: Path) -> str:

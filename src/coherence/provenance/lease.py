@@ -7,7 +7,6 @@ earlier start of the same SLURM job, and from one that has not touched it for ST
 import contextlib
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence.console import progress
+from coherence.provenance.circumstances import this_process
 
 LEASE = "lease.json"
 BEAT_S, STALE_S, LOOK_S = 10.0, 60.0, 1.0
@@ -27,8 +27,7 @@ class Lease:
 
     def __init__(self, folder: Path) -> None:
         self.path, self.lost, self.done = folder / LEASE, False, threading.Event()
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
-        self.text = json.dumps(who | {"token": secrets.token_hex(8)})
+        self.text = this_process()
 
     def take(self) -> None:
         """ValueError where another process holds it. One on another host is watched, for STALE_S at most."""
