@@ -1,5 +1,6 @@
 # make all    the embedded study, from base model to figures        make demo   the same in about a minute
 # make test   every test                                            make lint   what keeps the house clean
+# make slurm-test   the demo on a real SLURM on this machine (root, apt)      make slurm-test-full   and what can go wrong
 # make clean-scratch  what stopped runs have left to go on from; REMOVE=all or REMOVE=IDENTITY takes it away
 # make bench  everybody's numbers side by side (about five minutes)
 # make publish  a study's figures, tables and numbers into docs/figures, README and docs (STUDY=name; default)
@@ -8,7 +9,7 @@ CORES  ?= 2
 BIN    := .venv/bin
 STUDY  ?= default
 
-.PHONY: all demo test lint lock schema bench publish clean-scratch
+.PHONY: all demo test lint lock schema bench publish clean-scratch slurm-test slurm-test-full
 
 all: .venv/ready
 	@test -f config/$(STUDY).yaml || { echo "error: config/$(STUDY).yaml does not exist" >&2; exit 2; }
@@ -20,6 +21,12 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest tests
+
+slurm-test: .venv/ready
+	$(BIN)/python tests/slurm/cluster.py $(BIN)/python -m pytest tests/slurm/test_all.py
+
+slurm-test-full: .venv/ready
+	$(BIN)/python tests/slurm/cluster.py $(BIN)/python -m pytest tests/slurm
 
 lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,24 +61,21 @@ def last_lines(log: Path, count: int) -> list[str]:
 
 
 def stop(study: str) -> int:
-    """Stop controllers first, since they would start anew what ends; then programs here, then SLURM jobs."""
+    """Stop Snakemake first, since it would start anew what ends; then programs here and SLURM jobs."""
     known = controllers(study)
-    before = status(study, lines=0)
-    for one in known:
-        if one.here and one.alive:
-            psutil.Process(one.pid).send_signal(signal.SIGTERM)  # it starts no more jobs, and ends with the last
-    left = stop_here(study)
-    stop_jobs([one.slurm_run for one in known if one.slurm_run])
-    away = [one for one in known if not one.here]
-    print("asked to stop:", *before, sep="\n  ")
-    print_left(left, [f"Snakemake on {one.host} may run: stop process {one.pid} there" for one in away])
-    return 1 if left or away else 0
-
-
-def print_left(left: Sequence[Writer], away: Sequence[str]) -> None:
-    """What was not stopped, or how the study goes on."""
-    told = [f"still runs: {writer.out}, process {writer.pid}" for writer in left] + list(away)
-    print(*told or ["stopped; the command that built the study goes on from the saved states"], sep="\n")
+    print(*status(study, lines=0), sep="\n", flush=True)
+    ours = [psutil.Process(one.pid) for one in known if one.here and one.alive]
+    for process in ours:
+        process.send_signal(signal.SIGTERM)  # it begins no more jobs
+    left = [f"{writer.out}: process {writer.pid} still runs" for writer in stop_here(study)]
+    names = [one.slurm_run for one in known if one.slurm_run]
+    stop_jobs(names)
+    for process in psutil.wait_procs(ours, timeout=1 if names else 30)[1]:
+        process.send_signal(signal.SIGINT)  # it may look at the queue only minutes later
+    left += [f"process {process.pid} still runs" for process in psutil.wait_procs(ours, timeout=30)[1]]
+    left += [f"Snakemake was started on {one.host}: stop process {one.pid} there" for one in known if not one.here]
+    print(*left or ["stopped; the command that built the study goes on from the saved states"], sep="\n")
+    return 1 if left else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from repository import REPO
 
-PARTS = ("Snakefile", "workflow", "scripts", "src", "config", "requirements.lock", "environment.yml", "README.md")
+PARTS = (
+    *("Snakefile", "slurm", "workflow", "scripts", "src", "config"),
+    *("requirements.lock", "environment.yml", "README.md"),
+)
 TINY = """\
 base: default.yaml
 seeds: [0]

@@ -99,9 +99,9 @@ def executor():
     profile = re.search(r"--profile[= ](\S+)", " ".join(sys.argv))
     said = f"executor {workflow.executor_plugin.name}, profile {profile[1] if profile else 'none'}"
     if slurm_run():
-        given = workflow.resource_settings.default_resources.parsed.get("slurm_partition")
+        given = workflow.resource_settings.default_resources.get("slurm_partition")
         wanted = MODEL_RESOURCES.get("slurm_partition", "none asked for")
-        said += f", CPU partition {given or 'of the site'}, GPU partition {wanted}"
+        said += f", CPU partition {given.raw if given else 'of the site'}, GPU partition {wanted}"
     return said
 
 
@@ -123,9 +123,13 @@ else:  # a cluster's nodes may have no way out, and the hub's library asks for w
 
 
 def identity(script):
-    """What a script is, for Snakemake's own comparison: its code (import closure) and the packages under it."""
+    """What a script is, for Snakemake's own comparison: its code (import closure) and the packages under it.
+
+    A job on a cluster reads all rules, and needs this of one: there it is worked out when it is asked for.
+    """
     read = lambda: {"code": code_parts(ROOT / script, ROOT), "packages": locked_packages(ROOT / script, ROOT)}
-    return digest(checked(read))
+    found = lambda wildcards=None: digest(checked(read))
+    return found() if workflow.exec_mode.name == "DEFAULT" else found
 
 
 def settings(stage, **fixed):
