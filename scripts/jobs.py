@@ -9,7 +9,16 @@ import psutil
 import tyro
 
 from coherence.console import run_cli
-from coherence.jobs import Job, Writer, controllers, queue, stop_here, stop_jobs, writers
+from coherence.jobs import (
+    PATIENCE_S,
+    Program,
+    controllers,
+    programs_here,
+    programs_in_jobs,
+    queue,
+    stop_jobs,
+    stop_processes,
+)
 
 
 def main(what: Annotated[Literal["status", "logs", "stop"], tyro.conf.Positional], study: str = "default") -> int:
@@ -33,25 +42,24 @@ def main(what: Annotated[Literal["status", "logs", "stop"], tyro.conf.Positional
 def status(study: str, lines: int) -> list[str]:
     """A line per controller, program and job; a program's with the last lines of its log."""
     known = controllers(study)
-    jobs = {job.number: job for job in queue([one.slurm_run for one in known if one.slurm_run])}
-    told = [
-        f"Snakemake is process {one.pid} on {one.host}" + ("" if one.here else " (whether it runs is seen there)")
-        for one in known
-        if one.alive
-    ]
-    for writer in writers(study):
-        job = jobs.pop(writer.slurm_job or "", None)
-        if job is not None or (writer.alive and not writer.slurm_job):
-            told += [f"{writer.out}: {place(writer, job)}", *last_lines(writer.log, lines)]
-    told += [f"{job.what}: SLURM job {job.number}, {job.state} {job.where}" for job in jobs.values()]
+    told = [f"Snakemake is process {one.pid} on {one.host}" for one in known if one.alive]
+    for program in programs_here(study):
+        told += [f"{program.out}: {since(program)}", *last_lines(program.log, lines)]
+    writing = programs_in_jobs(study)
+    for job in queue([one.slurm_run for one in known if one.slurm_run]):
+        at = f"SLURM job {job.number}, {job.state.lower()}, {job.where}"
+        found = writing.get(job.number)
+        if found and job.state == "RUNNING":
+            told += [f"{found.out}: {at}, {since(found)}", *last_lines(found.log, lines)]
+        else:
+            told += [f"{job.what}: {at}"]
     return told or [f"nothing is at work on {study}"]
 
 
-def place(writer: Writer, job: Job | None) -> str:
-    """Where a program runs and since when."""
-    since = time.strftime("%d %b %H:%M:%S", time.localtime(writer.since))
-    where = f"SLURM job {job.number} on {job.where}" if job else f"process {writer.pid}"
-    return f"{where}, since {since}"
+def since(program: Program) -> str:
+    """Its process, and when it began."""
+    where = f"process {program.process.pid}, " if program.process else ""
+    return f"{where}since {time.strftime('%d %b %H:%M:%S', time.localtime(program.since))}"
 
 
 def last_lines(log: Path, count: int) -> list[str]:
@@ -65,17 +73,19 @@ def stop(study: str) -> int:
     known = controllers(study)
     print(*status(study, lines=0), sep="\n", flush=True)
     ours = [psutil.Process(one.pid) for one in known if one.here and one.alive]
+    away = [f"process {one.pid} on {one.host}" for one in known if not one.here and one.alive]
     for process in ours:
         process.send_signal(signal.SIGTERM)  # it begins no more jobs
-    left = [f"{writer.out}: process {writer.pid} still runs" for writer in stop_here(study)]
+    left = stop_processes([program.process for program in programs_here(study) if program.process])
     names = [one.slurm_run for one in known if one.slurm_run]
     stop_jobs(names)
-    for process in psutil.wait_procs(ours, timeout=1 if names else 30)[1]:
-        process.send_signal(signal.SIGINT)  # it may look at the queue only minutes later
-    left += [f"process {process.pid} still runs" for process in psutil.wait_procs(ours, timeout=30)[1]]
-    left += [f"Snakemake was started on {one.host}: stop process {one.pid} there" for one in known if not one.here]
-    print(*left or ["stopped; the command that built the study goes on from the saved states"], sep="\n")
-    return 1 if left else 0
+    if names:
+        psutil.wait_procs(ours, timeout=1)
+        left += stop_processes(ours, signal.SIGINT)  # it may look at the queue only minutes later
+    left += psutil.wait_procs(ours, timeout=PATIENCE_S)[1]
+    told = [f"not stopped: {name}" for name in [*(f"process {process.pid}" for process in left), *away]]
+    print(*told or ["stopped; the command that built the study goes on from the saved states"], sep="\n")
+    return 1 if told else 0
 
 
 if __name__ == "__main__":

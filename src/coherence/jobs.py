@@ -1,6 +1,6 @@
 """What is at work on a study: the Snakemake that builds it, programs on this machine, jobs in the SLURM queue.
 
-No daemon but SLURM's is asked: a controller leaves a record in logs/, a program names itself where it writes.
+No daemon but SLURM's is asked: a controller leaves a record in logs/, a program in a job names that where it writes.
 """
 
 import json
@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,24 +39,19 @@ class Controller:
 
     @property
     def alive(self) -> bool:
-        """Whether it is at work; on another machine that cannot be seen, and is assumed."""
-        return not self.here or runs(self.pid, "snakemake")
+        """Whether it is at work; of one on another machine its jobs in the queue tell."""
+        jobs = [self.slurm_run] if self.slurm_run else []
+        return runs(self.pid, "snakemake") if self.here else bool(queue(jobs))
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A program that writes the artifact `out`, by the file in its hidden folder."""
+class Program:
+    """A program that makes the artifact `out`, as a process of this machine or in a SLURM job."""
 
     out: Path
-    host: str
-    pid: int
-    slurm_job: str | None
     since: float
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs on this machine. Of others their SLURM job tells."""
-        return self.host == socket.gethostname() and runs(self.pid, self.out.name)
+    process: psutil.Process | None = None
+    slurm_job: str | None = None
 
     @property
     def log(self) -> Path:
@@ -120,14 +116,29 @@ def _record(study: str) -> Path:
     return Path("logs", study, "controllers.json")
 
 
-def writers(study: str) -> list[Writer]:
-    """Programs that have begun to write an artifact of the study, alive or not, sorted by path."""
+def programs_here(study: str) -> list[Program]:
+    """The study's programs that run on this machine and in no SLURM job: by command line, started in this folder."""
     found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "environ", "create_time"]):
+        line, about = process.info["cmdline"] or [], process.info
+        out = Path(line[line.index("--out") + 1]) if "--out" in line[:-1] else Path()
+        of_study = out.parts[:2] in (("results", study), ("figs", study)) and about["cwd"] == str(Path.cwd())
+        if of_study and "SLURM_JOB_ID" not in (about["environ"] or {}):
+            found.append(Program(out, about["create_time"], process=process))
+    return found
+
+
+def programs_in_jobs(study: str) -> dict[str, Program]:
+    """SLURM job -> its program, once that has begun to write; by the file in its hidden folder."""
+    found = {}
     for top in ("results", "figs"):
         for path in sorted(Path(top, study).rglob(f".*.partial/{WRITER}")):
-            who = json.loads(path.read_text())
+            try:
+                who, since = json.loads(path.read_text()), path.stat().st_mtime
+            except (FileNotFoundError, ValueError):  # just done, or just begun
+                continue
             out = path.parent.with_name(path.parent.name.removeprefix(".").removesuffix(".partial"))
-            found.append(Writer(out, who["host"], who["pid"], who["slurm_job"], path.stat().st_mtime))
+            found[str(who["slurm_job"])] = Program(out, since, slurm_job=who["slurm_job"])
     return found
 
 
@@ -155,15 +166,12 @@ def stop_jobs(slurm_runs: Sequence[str]) -> None:
         _slurm("scancel", *(job.number for job in jobs))
 
 
-def stop_here(study: str) -> list[Writer]:
-    """Ask the study's programs on this machine to save their state and end; those that still run after PATIENCE_S."""
-    ours = [writer for writer in writers(study) if writer.alive and not writer.slurm_job]
-    for writer in ours:
-        psutil.Process(writer.pid).send_signal(signal.SIGTERM)
-    end = time.monotonic() + PATIENCE_S
-    while any(writer.alive for writer in ours) and time.monotonic() < end:
-        time.sleep(0.2)
-    return [writer for writer in ours if writer.alive]
+def stop_processes(processes: Sequence[psutil.Process], number: int = signal.SIGTERM) -> list[psutil.Process]:
+    """Ask processes to save their state and end; those that still run after PATIENCE_S."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    return list(psutil.wait_procs(processes, timeout=PATIENCE_S)[1])
 
 
 def _slurm(*command: str) -> str:

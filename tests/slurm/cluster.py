@@ -14,7 +14,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +23,7 @@ import psutil
 
 ROOT = Path("/tmp/coherence-slurm")
 CONF = ROOT / "slurm.conf"
+OWNER = ROOT / "owner.pid"
 SYSTEM_CONF = Path("/etc/slurm/slurm.conf")
 MARK = "COHERENCE_SLURM"
 """In the environment of every process that belongs to the cluster, its jobs included; and of the tests."""
@@ -89,6 +91,7 @@ def main(command: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _exit)
     os.environ[MARK] = str(ROOT)
     try:
+        stop()  # what a killed run has left
         configure()
         start()
         return subprocess.run(command, check=False).returncode
@@ -100,7 +103,7 @@ def obstacle() -> str | None:
     """Why no cluster can be started here, if so; packages that are missing are installed."""
     if os.geteuid() != 0:
         return "only root can start a cluster of its own"
-    if MARK in os.environ or any(_marked()):
+    if MARK in os.environ or (OWNER.is_file() and psutil.pid_exists(int(OWNER.read_text()))):
         return "another test cluster runs on this machine"
     ours = SYSTEM_CONF.is_symlink() and SYSTEM_CONF.readlink() == CONF  # left by a killed run
     if not ours and (os.path.lexists(SYSTEM_CONF) or "SLURM_CONF" in os.environ or _answers()):
@@ -132,6 +135,7 @@ def configure() -> None:
     shutil.rmtree(ROOT, ignore_errors=True)
     for folder in (ROOT, ROOT / "state", ROOT / "spool"):
         folder.mkdir()
+    OWNER.write_text(str(os.getpid()))
     host = socket.gethostname().split(".")[0]
     nodes = [
         NODE.format(name=name, host=host, port=PORT + 1 + i, gpus="Gres=gpu:h100:2 " if "gpu" in name else "")
@@ -175,9 +179,8 @@ def idle() -> bool:
     return set(seen.split("\n")) - {""} == {f"{name} idle" for name in NODES}
 
 
-def wait_for(what: "object", seconds: float, otherwise: str) -> None:
+def wait_for(what: Callable[[], object], seconds: float, otherwise: str) -> None:
     """Call `what` until it is true; TimeoutError saying `otherwise` if it does not become so."""
-    assert callable(what)
     end = time.monotonic() + seconds
     while not what():
         if time.monotonic() > end:
@@ -188,25 +191,21 @@ def wait_for(what: "object", seconds: float, otherwise: str) -> None:
 def stop() -> None:
     """End the jobs, then every process that bears the mark, and take folder and link away."""
     _quiet("timeout", "20", "scancel", "--user", "root")
-    for force in (False, True):
-        marked = list(_marked())
-        for process in marked:
-            with_signal = process.kill if force else process.terminate
-            try:
-                with_signal()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(marked, timeout=15)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        ours = _ours()
+        for process in ours:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        psutil.wait_procs(ours, timeout=15)
     if SYSTEM_CONF.is_symlink() and SYSTEM_CONF.readlink() == CONF:
         SYSTEM_CONF.unlink()
     shutil.rmtree(ROOT, ignore_errors=True)
 
 
-def _marked() -> "list[psutil.Process]":
-    """Processes of a test cluster, but for this one and those above it."""
-    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = psutil.process_iter(["environ"])
-    return [p for p in found if p.pid not in own and (p.info["environ"] or {}).get(MARK) == str(ROOT)]
+def _ours() -> list[psutil.Process]:
+    """Processes of the cluster, but for this one. slurmstepd writes its title over its environment."""
+    found = [p for p in psutil.process_iter(["environ", "name"]) if p.pid != os.getpid()]
+    return [p for p in found if MARK in (p.info["environ"] or {}) or p.info["name"] == "slurmstepd"]
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ def started(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> SlurmClo
 
 
 @pytest.fixture
-def clone(started: SlurmClone, tmp_path: Path) -> SlurmClone:
-    """A copy in which that SFT run is not built."""
+def clone(started: SlurmClone, tmp_path: Path) -> Iterator[SlurmClone]:
+    """A copy in which that SFT run is not built; what it has begun is ended after the test."""
     shutil.copytree(started.root, tmp_path / "clone", symlinks=True)
     shutil.rmtree(tmp_path / "clone/results/slow/sft")
-    return SlurmClone(tmp_path / "clone")
+    clone = SlurmClone(tmp_path / "clone")
+    yield clone
+    clone.end()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,8 @@ STEPS = 500
 SLOW = TINY.replace("max_steps: 25", f"max_steps: {STEPS}, gate: {{threshold: 1.0, window: {STEPS}, count: {STEPS}}}")
 """One short study with an SFT run that is long enough to be hurt: its gate never fires."""
 RUN = "results/slow/sft/seed0"
-PATIENCE_S = 600.0
+PATIENCE_S = 1800.0
+"""A busy machine may take minutes to start a program."""
 
 
 class Controller:
@@ -59,6 +59,14 @@ class SlurmClone(Clone):
         self.run = Controller(self.root, target, "--configfile", "config/slow.yaml", *quick, *arguments)
         return self.run
 
+    def end(self) -> None:
+        """Kill Snakemake and its jobs, whatever they do."""
+        self.run.process.kill()
+        self.run.process.wait()
+        for job in self.jobs():
+            subprocess.run(["scancel", job], check=False)
+        wait_for(lambda: not self.jobs(), 60, "a job does not end")
+
     def wait(self, what: Callable[[], object]) -> None:
         """Come back once that is true; fail if Snakemake ends before."""
         wait_for(lambda: what() or self.run.process.poll() is not None, PATIENCE_S, f"in vain: {self.log()[-2000:]}")
@@ -96,10 +104,3 @@ class SlurmClone(Clone):
 def slurm(*command: str) -> str:
     """What a SLURM command prints."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def seconds(what: Callable[[], object]) -> float:
-    """How long a call takes."""
-    began = time.monotonic()
-    what()
-    return time.monotonic() - began

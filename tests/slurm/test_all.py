@@ -1,6 +1,7 @@
 """`snakemake --profile slurm all` as a user types it, and one run that is stopped and goes on."""
 
 import json
+import re
 
 import pytest
 from slurm.cluster import wait_for
@@ -41,9 +42,11 @@ def test_a_model_asks_for_a_gpu_of_the_site(clone: SlurmClone, monkeypatch: pyte
     slurm("scontrol", "update", "PartitionName=gpu", "State=DOWN")  # the job is placed, and waits
     clone.edit("config/slow.yaml", lambda text: text + "compute: {device: cuda, bf16: true}\n")
     run = clone.start(target="results/slow/base/manifest.json")
-    clone.wait(clone.jobs)
-    assert slurm("squeue", "--noheader", "--format=%P|%k", "--jobs", *clone.jobs()) == "gpu|rule_base\n"
-    assert "gres/gpu:h100=1" in slurm("scontrol", "show", "job", *clone.jobs()).replace("gpu:h100:1", "gpu:h100=1")
-    run.interrupt()
-    slurm("scontrol", "update", "PartitionName=gpu", "State=UP")
-    assert not clone.jobs()
+    try:
+        clone.wait(clone.jobs)
+        assert slurm("squeue", "--noheader", "--format=%P|%k", "--jobs", *clone.jobs()) == "gpu|rule_base\n"
+        assert re.search("gpu:h100[:=]1", slurm("scontrol", "show", "job", *clone.jobs()))
+        run.interrupt()
+    finally:
+        slurm("scontrol", "update", "PartitionName=gpu", "State=UP")
+    wait_for(lambda: not clone.jobs(), 60, "Ctrl-C left a job")
