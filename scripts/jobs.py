@@ -10,14 +10,14 @@ import tyro
 
 from coherence.console import run_cli
 from coherence.jobs import (
-    PATIENCE_S,
     Program,
     controllers,
     programs_here,
     programs_in_jobs,
     queue,
+    send,
+    still_running,
     stop_jobs,
-    stop_processes,
 )
 
 
@@ -65,7 +65,7 @@ def since(program: Program) -> str:
 def last_lines(log: Path, count: int) -> list[str]:
     """The last lines of a log, which say the step; none where there is no log."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return [f"    {line}" for line in text.splitlines()[-count:]]
+    return [f"    {line}" for line in text.splitlines()[-count:]] if count else []
 
 
 def stop(study: str) -> int:
@@ -74,15 +74,15 @@ def stop(study: str) -> int:
     print(*status(study, lines=0), sep="\n", flush=True)
     ours = [psutil.Process(one.pid) for one in known if one.here and one.alive]
     away = [f"process {one.pid} on {one.host}" for one in known if not one.here and one.alive]
-    for process in ours:
-        process.send_signal(signal.SIGTERM)  # it begins no more jobs
-    left = stop_processes([program.process for program in programs_here(study) if program.process])
+    send(ours, signal.SIGTERM)  # it begins no more jobs
+    programs = [program.process for program in programs_here(study) if program.process]
+    send(programs, signal.SIGTERM)
+    left = still_running(programs)
     names = [one.slurm_run for one in known if one.slurm_run]
     stop_jobs(names)
     if names:
-        psutil.wait_procs(ours, timeout=1)
-        left += stop_processes(ours, signal.SIGINT)  # it may look at the queue only minutes later
-    left += psutil.wait_procs(ours, timeout=PATIENCE_S)[1]
+        send(still_running(ours, seconds=1), signal.SIGINT)  # it may look at the queue only minutes later
+    left += still_running(ours)
     told = [f"not stopped: {name}" for name in [*(f"process {process.pid}" for process in left), *away]]
     print(*told or ["stopped; the command that built the study goes on from the saved states"], sep="\n")
     return 1 if told else 0

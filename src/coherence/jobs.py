@@ -5,7 +5,6 @@ No daemon but SLURM's is asked: a controller leaves a record in logs/, a program
 
 import json
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -166,12 +165,26 @@ def stop_jobs(slurm_runs: Sequence[str]) -> None:
         _slurm("scancel", *(job.number for job in jobs))
 
 
-def stop_processes(processes: Sequence[psutil.Process], number: int = signal.SIGTERM) -> list[psutil.Process]:
-    """Ask processes to save their state and end; those that still run after PATIENCE_S."""
+def send(processes: Sequence[psutil.Process], number: int) -> None:
+    """Send a signal to those that still run."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-    return list(psutil.wait_procs(processes, timeout=PATIENCE_S)[1])
+
+
+def still_running(processes: Sequence[psutil.Process], seconds: float = PATIENCE_S) -> list[psutil.Process]:
+    """Wait for processes to end; those that have not. One that its parent has not asked for yet has ended too."""
+    end = time.monotonic() + seconds
+    while (left := [process for process in processes if _runs(process)]) and time.monotonic() < end:
+        time.sleep(0.2)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _slurm(*command: str) -> str:

@@ -1,24 +1,16 @@
 """A clone of the repository on the test cluster. `make slurm-test` starts it; without it these tests are skipped."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm.cluster import MARK
 from slurm.on_slurm import SLOW, SlurmClone
 from workflow.working_copy import copy_repository
 
 
-@pytest.fixture(autouse=True, scope="session")
-def cluster() -> None:
-    if MARK not in os.environ:
-        pytest.skip("no test cluster: `make slurm-test` starts one")
-
-
 @pytest.fixture(scope="session")
-def started(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> SlurmClone:
+def started(tmp_path_factory: pytest.TempPathFactory) -> SlurmClone:
     """A clone with the study `slow`, its base, data and one SFT run built without SLURM."""
     clone = copy_repository(tmp_path_factory.mktemp("started") / "clone")
     (clone.root / "config/slow.yaml").write_text(SLOW)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from slurm.cluster import wait_for
+import pytest
+from slurm.cluster import MARK, wait_for
 from workflow.working_copy import TINY, Clone
 
 STEPS = 500
@@ -16,6 +17,12 @@ SLOW = TINY.replace("max_steps: 25", f"max_steps: {STEPS}, gate: {{threshold: 1.
 RUN = "results/slow/sft/seed0"
 PATIENCE_S = 1800.0
 """A busy machine may take minutes to start a program."""
+
+
+def cluster_needed() -> None:
+    """Skip the module where no cluster has been started for it."""
+    if MARK not in os.environ:
+        pytest.skip("no test cluster: `make slurm-test` starts one", allow_module_level=True)
 
 
 class Controller:

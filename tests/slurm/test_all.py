@@ -5,8 +5,10 @@ import re
 
 import pytest
 from slurm.cluster import wait_for
-from slurm.on_slurm import Controller, SlurmClone, slurm
+from slurm.on_slurm import Controller, SlurmClone, cluster_needed, slurm
 from workflow.working_copy import copy_repository
+
+cluster_needed()
 
 
 def test_the_demo_runs_on_slurm(tmp_path_factory: pytest.TempPathFactory) -> None:

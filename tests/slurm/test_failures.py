@@ -8,7 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 from slurm.cluster import ROOT, start_node, wait_for
-from slurm.on_slurm import RUN, STEPS, SlurmClone, slurm
+from slurm.on_slurm import RUN, STEPS, SlurmClone, cluster_needed, slurm
+
+cluster_needed()
 
 
 def longer(clone: SlurmClone) -> None:
