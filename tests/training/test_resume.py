@@ -107,7 +107,7 @@ def test_sft(tiny: SimpleNamespace, tmp_path: Path, changes: dict[str, Any], eve
     def train(folder: Path, scratch: Scratch | None) -> dict[str, Any]:
         model = load_model(tiny.base, "cpu")
         looks = tiny.rows["heldout"][:8] if config.validate_every else []
-        return sft.train(config, CPU, model, tiny.tokenizer, tiny.rows["sft"], folder, 1, looks, scratch)
+        return sft.train(config, CPU, model, tiny.tokenizer, tiny.rows["sft"], folder, 1, looks, scratch=scratch)
 
     (tmp_path / "probe").mkdir()
     steps = train(tmp_path / "probe", None)["steps"]
@@ -142,7 +142,7 @@ def train_sft(model: Path, tiny: SimpleNamespace, folder: Path, scratch: Scratch
     folder.mkdir()
     config = SftConfig.parse(SFT | {"max_steps": 4}, "sft")
     rows = tiny.rows["sft"]
-    return sft.train(config, CPU, load_model(model, "cpu"), tiny.tokenizer, rows, folder, 1, (), scratch)
+    return sft.train(config, CPU, load_model(model, "cpu"), tiny.tokenizer, rows, folder, 1, (), scratch=scratch)
 
 
 def test_a_full_disk_costs_the_state_and_not_the_run(

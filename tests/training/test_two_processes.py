@@ -17,13 +17,14 @@ from models.architectures import CASES, save_pretrained
 from models.test_architectures import rows_for, texts
 from repository import REPO, read_jsonl
 from safetensors.torch import load_file
-from training.two_processes import RANK, in_two, run_grpo, run_sft
+from training.two_processes import RANK, run_grpo, run_sft
 
 from coherence.config.compute import Compute
 from coherence.core.composite import CompositeWeights
 from coherence.models.load import load_model, load_tokenizer, prompt_ids, quiet, render_prompt
 from coherence.models.scoring import score_completions
 from coherence.tasks.rows import to_table
+from coherence.training.arguments import common_arguments
 from coherence.training.rewards import carl_components
 from scripts.make_base import take_pretrained
 
@@ -76,7 +77,7 @@ def test_both_processes_know_and_decide_the_same(runs: Path, run: str) -> None:
 
 
 def test_sft_cut_into_four_parts_is_the_same_sft(runs: Path) -> None:
-    close(runs / "one/sft", runs / "two0/sft", weights=1e-3)
+    close(runs / "one/sft", runs / "two0/sft", weights=5e-3)  # Adam makes a rounding of a small gradient a step
     one, two = (read_jsonl(runs / where / "sft/validation.jsonl") for where in ("one", "two0"))
     assert [line["content/accuracy"] for line in one] == [line["content/accuracy"] for line in two]
 
@@ -128,5 +129,6 @@ def test_bf16_over_parts_does_not_round_the_statistics(runs: Path) -> None:
 
 
 def test_a_study_for_two_processes_is_not_run_in_one(tmp_path: Path) -> None:
+    compute = Compute.parse({"device": "cpu", "bf16": False, "processes": 2, "accumulate": 1}, "compute")
     with pytest.raises(ValueError, match=r"but 1 run: start it with `torchrun --standalone --nproc-per-node 2"):
-        in_two(tmp_path, tmp_path)
+        common_arguments(1e-3, 0.9, compute, tmp_path, 0)
