@@ -50,10 +50,10 @@ def fetch(origin: dict[str, str], folder: Path) -> None:
     from coherence.models.hub import check_download, download
 
     try:
-        snapshot = download(origin["type"], origin["id"], origin["revision"])
+        snapshot, files = download(origin["type"], origin["id"], origin["revision"])
     except (httpx2.HTTPError, OSError, XetDownloadError) as error:
         raise ValueError(f"{origin['type']} {origin['id']}: {advice(error)}") from error
-    for path in sorted(path for path in snapshot.rglob("*") if path.is_file()):
+    for path in files:
         check_download(path)
         copy_file(path, folder / path.relative_to(snapshot))
     if origin["type"] == "model" and not any(folder.glob(f"*{WEIGHTS}")):

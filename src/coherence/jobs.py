@@ -88,6 +88,12 @@ def controllers(study: str) -> list[Controller]:
 def record_start(study: str, pid: int, slurm_run: str | None) -> None:
     """Put this controller on record; jobs that a killed one left in the queue are stopped before it sends its own."""
     before = controllers(study)
+    for old in before:
+        if slurm_run and old.slurm_run and not old.here and old.alive:
+            raise ValueError(
+                f"jobs of Snakemake process {old.pid} on {old.host} are in the queue: if it does not run any more,"
+                f" `python scripts/jobs.py stop --study {study}`, then run again"
+            )
     left = [old.slurm_run for old in before if old.slurm_run and not old.alive]
     if slurm_run and queue(left):
         progress(f"{len(queue(left))} jobs of an earlier run, which was killed, are in the queue: stopping them first")
@@ -159,10 +165,12 @@ def stop_jobs(slurm_runs: Sequence[str]) -> None:
             if job.number not in asked:
                 asked.add(job.number)
                 waits = job.state in ("PENDING", "CONFIGURING")
-                _slurm("scancel", *([] if waits else ["--signal=TERM"]), job.number)
+                with suppress(ValueError):  # it may have ended meanwhile; the queue tells
+                    _slurm("scancel", *([] if waits else ["--signal=TERM"]), job.number)
         time.sleep(0.5)
-    if jobs:
-        _slurm("scancel", *(job.number for job in jobs))
+    for job in jobs:
+        with suppress(ValueError):
+            _slurm("scancel", job.number)
 
 
 def send(processes: Sequence[psutil.Process], number: int) -> None:
@@ -190,5 +198,6 @@ def _runs(process: psutil.Process) -> bool:
 def _slurm(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ValueError(f"{command[0]}: {done.stderr.strip().splitlines()[-1]}")
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ValueError(f"{command[0]}: {said[-1]}")
     return done.stdout

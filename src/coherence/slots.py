@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from coherence.console import progress
 
-GIVEN = {"SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"}
+GIVEN = {"SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES", "TORCHELASTIC_RUN_ID"}
 """Whoever sets one of these has said which GPUs are whose."""
 
 
@@ -24,7 +25,12 @@ def take_gpus(compute: Mapping[str, Any]) -> None:
     """
     if compute["device"] != "cuda" or GIVEN & os.environ.keys():
         return
-    gpus, wanted = list_gpus(), int(compute.get("processes", 1))
+    see(int(compute.get("processes", 1)))
+
+
+def see(wanted: int) -> None:
+    """Take so many GPUs for this process and what it starts, unless nvidia-smi lists none."""
+    gpus = list_gpus()
     if gpus and wanted > len(gpus):
         raise ValueError(f"compute.processes is {wanted}, but this machine has {len(gpus)} GPUs: lower it")
     if gpus:
@@ -54,8 +60,12 @@ def take(gpus: Sequence[str], wanted: int, folder: Path) -> list[str]:
             progress(f"waiting for {wanted} of {len(gpus)} GPUs: others have them")
             says = False
         time.sleep(0.5)
-    for file in (turn, *(files[gpu] for gpu in gpus if gpu not in held)):
-        os.close(file)
+    for gpu in gpus:
+        if gpu in held:
+            os.set_inheritable(files[gpu], True)  # for the program that this one may become
+        else:
+            os.close(files[gpu])
+    os.close(turn)
     return held
 
 
@@ -78,3 +88,11 @@ def _lock(file: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+if __name__ == "__main__":
+    # N COMMAND: what starts several processes takes the GPUs of all of them, and becomes that command
+    number, *command = sys.argv[1:]
+    if int(number) and not GIVEN & os.environ.keys():
+        see(int(number))
+    os.execvp(command[0], command)

@@ -47,6 +47,7 @@ grpo: {arms: {task: {rewards: {format: 1.0, click: null}}, task+carl: null}}
         ("seeds: 3", "seeds: ... list (got 3)"),
         ("model: {kind: lokal, path: m}", "model: ... 'lokal' ... 'embedded', 'local', 'hub'"),
         ("model: {kind: hub, id: a/b, revision: main}", "model.revision: ... 'main'"),
+        ("model: {kind: hub, id: o/n;touch x, revision: main}", "model.id: ... 'o/n;touch x'"),
         ("compute: {device: gpu}", "compute.device: ... 'cpu' or 'cuda' (got 'gpu')"),
         ("compute: {bf16: true}", "compute: bf16 is for device: cuda"),
         ("sft: {gate: {count: 6}}", "sft.gate: a gate that needs 6 of 5 steps can never fire"),

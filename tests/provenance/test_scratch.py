@@ -165,12 +165,17 @@ def test_a_lease_that_nobody_holds_is_taken_over(
         assert (tmp_path / LEASE).read_text() == mine.text
 
 
+def test_without_slurm_a_fresh_lease_of_another_host_is_not_taken_at_once(tmp_path: Path) -> None:
+    left_by(tmp_path)
+    text, touched = (tmp_path / LEASE).read_text(), (tmp_path / LEASE).stat().st_mtime
+    assert not lease.over(text, touched), "no job there and none here are not the same job"
+    assert lease.over(text, touched - 2 * lease.STALE_S)
+
+
 def test_who_has_lost_the_lease_writes_nothing_more(tmp_path: Path) -> None:
     with hold(tmp_path, RUN) as scratch:
         save(scratch, 1)
         left_by(scratch.folder)
-        assert scratch.lease
-        scratch.lease.beat()  # ends by itself, once it is lost
         with pytest.raises(ValueError, match="taken over"):
             save(scratch, 2)
     assert (scratch.folder / LEASE).exists() and (scratch.folder / "step-1").is_dir(), "they are the other's now"

@@ -71,6 +71,18 @@ def test_two_clones_share_one_run(
     assert (folder / first.identity / "model.bin").read_text().startswith("of a"), "it is a copy"
 
 
+def test_a_run_that_a_person_joined_together_is_not_shared(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = clone_at(tmp_path / "a", monkeypatch)
+    for joined, stored in (({"resumed_from": {"identity": "of old code"}}, False), ({"attempts": [1, 2]}, True)):
+        artifact = shared(clone)
+        with artifact.write() as partial:
+            (partial / "model.bin").write_text("half of each")
+            artifact.history = joined
+        assert (folder / artifact.identity).exists() == stored
+
+
 def test_without_a_store_nothing_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(store.STORE, raising=False)
     artifact = make(clone_at(tmp_path / "a", monkeypatch))

@@ -169,6 +169,12 @@ def read_study() -> dict[str, Any]:
 
 
 def test_data_is_fetched_and_no_code(fetch: Fetch, tiny: SimpleNamespace) -> None:
+    folder = fetch(MODEL)
+    assert names(folder) == {path.name for path in tiny.base.iterdir()}
+    shutil.rmtree(folder)
+    (snapshot,) = Path(huggingface_hub.constants.HF_HUB_CACHE, MODEL, "snapshots").iterdir()
+    for name in ("modeling_evil.py", "pytorch_model.bin"):
+        (snapshot / name).write_text("put into the cache by another")
     assert names(fetch(MODEL)) == {path.name for path in tiny.base.iterdir()}
     assert names(fetch(CALLS)) == {"files/README.md", "files/rows/test.jsonl", "files/rows/train.jsonl"}
 

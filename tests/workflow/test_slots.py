@@ -103,8 +103,13 @@ def test_a_job_that_one_gpu_suffices_leaves_the_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("device", "given"),
-    [("cpu", {}), ("cuda", {"SLURM_JOB_ID": "7"}), ("cuda", {"CUDA_VISIBLE_DEVICES": "1"})],
-    ids=["cpu", "slurm", "chosen"],
+    [
+        ("cpu", {}),
+        ("cuda", {"SLURM_JOB_ID": "7"}),
+        ("cuda", {"CUDA_VISIBLE_DEVICES": "1"}),
+        ("cuda", {"TORCHELASTIC_RUN_ID": "none"}),
+    ],
+    ids=["cpu", "slurm", "chosen", "one of several"],
 )
 def test_where_another_decides_nothing_is_taken(
     box: Box, monkeypatch: pytest.MonkeyPatch, device: str, given: dict[str, str]
@@ -116,6 +121,18 @@ def test_where_another_decides_nothing_is_taken(
     monkeypatch.setattr("coherence.slots.take", lambda *_: pytest.fail("a GPU was taken"))
     take_gpus({"device": device})
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == given.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_what_starts_several_processes_takes_their_gpus_for_all_of_them(box: Box) -> None:
+    told = "import os; print('has', os.environ['CUDA_VISIBLE_DEVICES'], flush=True); import time; time.sleep(60)"
+    launch = [sys.executable, "-m", "coherence.slots", "2", sys.executable, "-c", told]
+    both = subprocess.Popen(launch, env=box.environment(), stdout=subprocess.PIPE, text=True)
+    box.jobs.append(both)
+    assert line(both) == "has GPU-aaaa-0,GPU-bbbb-1"
+    late = box.start()
+    assert line(late) == WAITING, "the locks outlive the start of the program"
+    both.kill()
+    assert line(late).startswith("has GPU-")
 
 
 def test_more_processes_than_gpus_is_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

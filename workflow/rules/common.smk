@@ -57,7 +57,8 @@ if ON_CUDA and os.getenv("SLURM_GPU_MODEL"):
 PROCESSES = STUDY.resolved["compute"]["processes"]
 TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}
 MODEL_MB = 40_000 if ON_CUDA else 2500
-LAUNCH = "python" if PROCESSES == 1 else f"torchrun --standalone --nproc-per-node {PROCESSES}"
+TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES}"
+LAUNCH = "python" if PROCESSES == 1 else f"python -m coherence.slots {PROCESSES} {TORCHRUN}" if ON_CUDA else TORCHRUN
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
 SOURCES = checked(lambda: {"base": model_files(STUDY.resolved, Path(R)), "data": data_files(STUDY.resolved, Path(R))})
@@ -112,14 +113,13 @@ def slurm_run():
 
 def explain_lock():
     """Snakemake refuses to start beside another, or after one that was killed: which of the two is it?"""
-    if any(Path(".snakemake/locks").glob("*")) and "--unlock" not in sys.argv:
+    ours = any(f"{top}/" in lock.read_text() for lock in Path(".snakemake/locks").glob("*") for top in (R, F))
+    if ours and not {"--unlock", "-n", "--dry-run", "--summary"} & set(sys.argv):
         print(locked_by(STUDY.name, CONFIGFILE), file=sys.stderr)
 
 
 if workflow.exec_mode.name == "DEFAULT":
     explain_lock()
-else:  # a cluster's nodes may have no way out, and the hub's library asks for what it has
-    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def identity(script):

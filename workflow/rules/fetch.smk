@@ -22,4 +22,4 @@ rule fetch:
     message:
         "fetch: {wildcards.repo} from the hub (log: {log})"
     shell:
-        "python scripts/fetch_hub.py --config {params.study} --repo {wildcards.repo} --out {params.out} 2> {log}"
+        "python scripts/fetch_hub.py --config {params.study} --repo {wildcards.repo:q} --out {params.out:q} 2> {log}"

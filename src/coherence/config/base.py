@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from coherence.config.compute import in_one_process
-from coherence.config.strict import Strict
+from coherence.config.strict import HUB_NAME, Strict
 
 
 class Pretraining(Strict):
@@ -66,7 +66,7 @@ class HubModel(Strict):
     """A model hub id at one commit; a branch or tag may move, a commit cannot."""
 
     kind: Literal["hub"]
-    id: str
+    id: str = Field(pattern=HUB_NAME)
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")
 
 

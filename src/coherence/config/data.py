@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from coherence.config.strict import Strict
+from coherence.config.strict import HUB_NAME, Strict
 
 
 class GroundingData(Strict):
@@ -51,7 +51,7 @@ class JsonlFile(Strict):
 class HubDataset(Strict):
     """A split of a hub data set at one commit."""
 
-    hub: str
+    hub: str = Field(pattern=HUB_NAME)
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")
     split: str
     subset: str | None = None

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+HUB_NAME = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
+"""A model or data set of the hub: ORGANISATION/NAME, nothing that a shell or a path would read otherwise."""
+
 
 class Strict(BaseModel):
     """A config section. Every field is stated in the file, so that one file is one study."""

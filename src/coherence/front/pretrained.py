@@ -18,7 +18,7 @@ def model_folder(name: str) -> Path:
         if not HUB_ID.fullmatch(name):
             raise ValueError(f"--model {name}: there is no such folder, and it is no hub id")
         try:
-            folder = download("model", name, "main")
+            folder, _ = download("model", name, "main")
         except (OSError, ValueError) as error:
             why = f"the hub does not give it ({str(error).splitlines()[0]})"
             raise ValueError(f"--model {name}: no such folder, and {why}: give a folder with {NEEDED}") from None

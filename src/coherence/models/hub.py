@@ -11,8 +11,9 @@ DATA_FILES = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".
 """README.md says which file is of which subset and split."""
 
 
-def download(kind: str, name: str, revision: str) -> Path:
-    """The folder, in the hub's cache, of a model's (its top folder alone) or a data set's files at one revision.
+def download(kind: str, name: str, revision: str) -> tuple[Path, list[Path]]:
+    """The folder, in the hub's cache, of a repository at one revision, and of its files those that are taken: a model's
+    (its top folder alone) or a data set's; whatever else was put into the cache before is not looked at.
 
     Files that are there already are not loaded again. httpx2.HTTPError or OSError where the hub does not give them.
     """
@@ -21,11 +22,12 @@ def download(kind: str, name: str, revision: str) -> Path:
 
     disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # or five retries say two lines each
-    allowed = [f"*{ending}" for ending in (MODEL_FILES if kind == "model" else DATA_FILES)]
-    below = ["*/*"] if kind == "model" else None
-    return Path(
+    endings, search, below = (MODEL_FILES, "*", ["*/*"]) if kind == "model" else (DATA_FILES, "**/*", None)
+    allowed = [f"*{ending}" for ending in endings]
+    folder = Path(
         snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=allowed, ignore_patterns=below)
     )
+    return folder, sorted(path for path in folder.glob(search) if path.is_file() and path.name.endswith(endings))
 
 
 def check_download(link: Path) -> None:

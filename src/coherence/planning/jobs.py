@@ -151,7 +151,7 @@ class History:
             cell = {**card["cell"], **({"seed": self.study.seeds[0]} if "seed" in card["cell"] else {})}
             cell |= {"arm": self.study.arms[0]} if cell.get("arm", "sft") != "sft" else {}
             own = self.study.settings(card["stage"], **cell)
-        except KeyError:
+        except (KeyError, TypeError):  # a cell that this study, or this version, does not have
             return None
         study = self.study.resolved
         then = {"own": card["identity"]["parts"]["settings"], **self._origin(place)}
@@ -160,6 +160,8 @@ class History:
         for change in differences(then, now):
             path, _, values = change.partition(" ")
             if path.removeprefix("own.") in STEPS:
+                if card["outcome"].get("steps") == 0:
+                    return None  # it diverged at its start, and says nothing of a step's time
                 scale *= _ratio(card, values)
             elif path.rsplit(".", 1)[-1] not in FREE and not path.startswith("own.arm.rewards"):
                 return None

@@ -53,6 +53,8 @@ class Lease:
 
     def check(self) -> None:
         """ValueError where another process has taken it over: nothing may be written any more."""
+        seen = look(self.path)
+        self.lost = self.lost or (seen is not None and seen[0] != self.text)
         if self.lost:
             raise ValueError(f"{self.path.parent} was taken over by another process while this one stood still")
 
@@ -98,7 +100,8 @@ def over(text: str, touched: float) -> bool:
     if _here(held_by):
         gone = _dead(held_by["pid"])
     else:  # SLURM starts a requeued job on another node, once it has ended the first start
-        gone = held_by.get("slurm_job", "none") == os.environ.get("SLURM_JOB_ID")
+        job = os.environ.get("SLURM_JOB_ID")
+        gone = job is not None and held_by.get("slurm_job") == job
     return gone or time.time() - touched > STALE_S
 
 

@@ -78,7 +78,7 @@ class Scratch:
         found = other.last()
         if found is None:
             raise ValueError(f"resume_from: {other.folder} holds no whole state")
-        told = {"identity": other.run["identity"], "step": step_of(found)}
+        told = {"identity": other.run["identity"], "step": step_of(found), "before": other.run.get("resumed_from")}
         old, new = other.run["parts"], self.run["parts"]
         if old["inputs"] != new["inputs"]:
             changed = ", ".join(change.split()[0] for change in differences(old["inputs"], new["inputs"]))
@@ -118,6 +118,7 @@ class Scratch:
         finally:
             if not (path / MANIFEST).is_file():
                 shutil.rmtree(path, ignore_errors=True)
+        self.check()
         for older in self._steps():
             if older != path:
                 shutil.rmtree(older)

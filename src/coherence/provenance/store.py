@@ -5,6 +5,7 @@ Training may round otherwise on another processor, so one identity can have seve
 takes them; what is built on them is identified by them, since an input is known by its manifest.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -42,7 +43,7 @@ class SharedArtifact(Artifact):
         """As of any artifact; what was installed is then copied into the store."""
         with super().write() as folder:
             yield folder
-        if first_process():
+        if first_process() and "resumed_from" not in self.history:  # what a person joined, this identity does not make
             _put(self.place, self.identity)
 
     def _take(self) -> bool:
@@ -108,7 +109,9 @@ def _copy_out(place: Place, identity: str, folder: Path) -> dict[str, Any]:
     try:
         for entry in card["files"]:
             copy_file(place.folder / entry["name"], folder / entry["name"])
-    except (FileNotFoundError, PermissionError) as error:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
         raise Broken(one_line(error)) from None
     if fault := damage(folder, card["files"]):
         raise Broken(fault.replace(str(folder), str(place.folder)))

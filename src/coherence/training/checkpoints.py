@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from transformers import Trainer, TrainerCallback
 
 from coherence.console import one_line, progress
@@ -189,7 +189,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """What write_state wrote; tuples have become lists, and keys texts."""
-    tensors = load_file(folder / "state.safetensors")
+    tensors = load((folder / "state.safetensors").read_bytes())  # a map of the file would outlive it
     text = (folder / "state.json").read_text(encoding="utf-8")
     state = json.loads(text, object_hook=lambda value: tensors[value[TENSOR]] if TENSOR in value else value)
     return dict(state)

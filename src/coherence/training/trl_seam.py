@@ -21,7 +21,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, send_to_device
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
@@ -77,7 +77,8 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         return {"step": step, "passes": int(self.state.epoch), "batch": self._buffered_inputs if step % every else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._step, self._passes, self._buffered_inputs = state["step"], state["passes"], state["batch"]
+        self._step, self._passes = state["step"], state["passes"]
+        self._buffered_inputs = send_to_device(state["batch"], self.accelerator.device)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
