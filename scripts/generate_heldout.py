@@ -26,7 +26,7 @@ def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) 
     artifact = Artifact(out=out, stage="generate", cell=cell, script=Path(__file__), settings=told, inputs=inputs)
     if artifact.reuse():
         return
-    take_gpus(study["compute"])
+    take_gpus(told["compute"])
     from coherence.evaluation.generate import generate_split
     from coherence.streams import integer_seed
 

@@ -27,7 +27,7 @@ def main(config: Path, out: Path) -> None:
     )
     if artifact.reuse():
         return
-    take_gpus(study["compute"])
+    take_gpus(in_one_process(study))
     from coherence.models.load import quiet
 
     quiet()

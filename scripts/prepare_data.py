@@ -58,7 +58,8 @@ def prepare(section: dict[str, Any], base: Path, sources: dict[str, Path], folde
     rows = make_rows(section, sources, render, count_tokens, report, processor)
     check_splits(rows, ("sft", "grpo", "heldout"), report)
     report.kept.update(row.split for row in rows)
-    report.near_duplicates = near_duplicates(rows)
+    if processor is None:  # units of images are checksums, of which none resembles another
+        report.near_duplicates = near_duplicates(rows)
     to_table(rows).to_parquet(folder / "data.parquet", index=False)
     (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
     for what, counts in (("kept", report.kept), ("dropped", report.dropped)):

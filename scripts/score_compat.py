@@ -31,7 +31,7 @@ def main(config: Path, data: Path, scores: Path, models: list[Path], generations
     artifact = Artifact(out=out, stage="compat", cell={}, script=Path(__file__), settings=settings, inputs=inputs)
     if artifact.reuse():
         return
-    take_gpus(study["compute"])
+    take_gpus(settings["compute"])
     import pandas as pd
 
     from coherence.evaluation.conventions import rescore
@@ -57,6 +57,7 @@ def main(config: Path, data: Path, scores: Path, models: list[Path], generations
                 return show(processor, [prompts[name]], open_rows([rows[name]]))
 
             tables.append(rescore(loaded, tokenizer, stored, own, prompts, shown if processor else None))
+            del loaded  # before the next one is there
             carl = tables[-1][["carl_aligned", "carl_compat"]].mean()
             progress(f"{arm} seed{seed}: CARL {carl['carl_aligned']:.3f} aligned, {carl['carl_compat']:.3f} compat")
         pd.concat(tables, ignore_index=True).to_parquet(target / "compat.parquet", index=False)

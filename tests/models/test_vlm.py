@@ -92,7 +92,8 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         (folder / made).mkdir()
     told = take_pretrained({"path": "in"}, {"config.json": folder / "in/config.json"}, folder / "base", images=True)
     draw(root, 24)
-    report = prepare(DATA, folder / "base", data_files({"data": DATA, "data_root": str(root)}), data)
+    study = {"data": DATA, "data_root": str(root), "model": {"kind": "local"}}
+    report = prepare(DATA, folder / "base", data_files(study, folder), data)
     splits = ("sft", "validation", "grpo", "heldout")
     rows = {split: read_rows(data / "data.parquet", split, root) for split in splits}
     tokenizer, processor = load_reader(folder / "base", images=True)
@@ -190,7 +191,7 @@ def test_every_sampled_token_has_the_statistics_of_its_policy(
         for row, prompt, ids, logps, entropies in zip(
             rollouts.rows, prompts, rollouts.completion_ids, rollouts.token_logps, rollouts.token_entropies, strict=True
         ):
-            assert prompt == show(journey.processor, [row["text"]], [row["image"]]).ids[0], "TRL's prompt is ours"
+            assert prompt == show(journey.processor, [row["text"]], open_rows([row])).ids[0], "TRL's prompt is ours"
             truth = exact(model, journey.processor, row, ids)
             np.testing.assert_allclose(logps, truth.logp, **near)
             np.testing.assert_allclose(entropies, truth.entropy, **near)

@@ -28,13 +28,13 @@ REWARD = TASK_REWARDS["screens"]
 
 
 def study(root: Path, **changes: Any) -> dict[str, Any]:
-    return {"data": DATA | changes, "data_root": str(root)}
+    return {"data": DATA | changes, "data_root": str(root), "model": {"kind": "local"}}
 
 
 def make(root: Path, **changes: Any) -> tuple[list[ScreenRow], Report]:
     report, values = Report(), study(root, **changes)
     config, rng = ScreensData.parse(values["data"], "data"), np.random.default_rng(0)
-    rows = make_rows(config, data_files(values), str.upper, lambda text, image: image.width, rng, report)
+    rows = make_rows(config, data_files(values, root), str.upper, lambda text, image: image.width, rng, report)
     return rows, report
 
 
@@ -117,13 +117,13 @@ def test_an_image_that_changes_makes_another_data_set(tmp_path: Path) -> None:
     draw(tmp_path, 4)
 
     def identity() -> str:
-        inputs = data_files(study(tmp_path))
+        inputs = data_files(study(tmp_path), tmp_path)
         script = Path("scripts/prepare_data.py")
         return Artifact(out=tmp_path / "out", stage="data", cell={}, script=script, settings={}, inputs=inputs).identity
 
     before = identity()
     assert before == identity()
-    assert set(data_files(study(tmp_path))) == {"click.jsonl", *(f"shots/{n}.png" for n in range(4))}
+    assert set(data_files(study(tmp_path), tmp_path)) == {"click.jsonl", *(f"shots/{n}.png" for n in range(4))}
     Image.new("RGB", (64, 48)).save(tmp_path / "shots/3.png")
     changed = identity()
     (tmp_path / "shots/3.png").unlink()

@@ -56,7 +56,7 @@ if ON_CUDA and os.getenv("SLURM_GPU_MODEL"):
 # training takes as many as the study says, one process on each, which loads the weights in float32 on its own
 PROCESSES = STUDY.resolved["compute"]["processes"]
 TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}
-MODEL_MB = 40_000 if ON_CUDA else 2500
+MODEL_MB = 60_000 if ON_CUDA else 2500
 TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES}"
 LAUNCH = "python" if PROCESSES == 1 else f"python -m coherence.slots {PROCESSES} {TORCHRUN}" if ON_CUDA else TORCHRUN
 R = f"results/{STUDY.name}"

@@ -83,4 +83,5 @@ ModelConfig = Annotated[EmbeddedModel | LocalModel | HubModel | RunModel, Field(
 
 def settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved study that decides what the base model is."""
-    return {"model": study["model"], "compute": in_one_process(study)}
+    images = {"images": True} if "image" in (study["data"].get("columns") or {}) else {}
+    return {"model": study["model"], "compute": in_one_process(study), **images}

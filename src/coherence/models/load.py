@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
@@ -97,7 +98,7 @@ def load_config(folder: Path, images: bool) -> PretrainedConfig:
     sees = getattr(config, "vision_config", None) is not None
     if images and not sees:
         raise ValueError(f"{folder}: the task shows images, but a {config.model_type} model has no vision tower")
-    if sees and not images:
+    if sees and not images and not _has_text_class(config):
         raise ValueError(
             f"{folder}: a {config.model_type} model has a vision tower, which a task without images would drop or leave"
             " idle: take task screens, or a text model"
@@ -105,6 +106,12 @@ def load_config(folder: Path, images: bool) -> PretrainedConfig:
     if getattr(config.get_text_config(), "output_router_logits", False):
         config.get_text_config().output_router_logits = False  # trainers ask for them; generate fails on them
     return config
+
+
+def _has_text_class(config: PretrainedConfig) -> bool:
+    """Whether the library has a class for this model's language part alone, and reads it from the whole checkpoint."""
+    model = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return model is not None and model.config_class is type(config.get_text_config())
 
 
 def load_pretrained(

@@ -89,6 +89,8 @@ class Resumable(Trainer):  # type: ignore[misc]
     def train_in(self, scratch: Scratch | None) -> None:
         """train(), from the last state in `scratch` where there is one; SystemExit after SIGTERM or SIGINT."""
         if scratch is None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            if scratch is not None and scratch.other is not None:
+                raise ValueError("resume_from: a run whose processes hold parts of the weights saves no states")
             self.train()
             return
         start = scratch.start()

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, ProcessorMixin, TrainerCallback
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProcessorMixin,
+    TrainerCallback,
+    set_seed,
+)
 from trl import GRPOConfig as TrlGrpoConfig
 
 from coherence.config.compute import Compute
@@ -186,6 +193,8 @@ def train(
         vocab_size=vocab_size,
         settings=config,
     )
+    if config.generation == "vllm":
+        set_seed(seed)  # vLLM has seeded this process with its own number, the same for every seed
     shard_layer_by_layer(trainer)
     trainer.remove_callback(PrinterCallback)
     trainer.start_model = start_model and start_model.to(trainer.accelerator.device)

@@ -118,7 +118,8 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
             causal_lm(self.model)._is_fsdp_managed_module = True
         if self._scoring:
             return super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        with GenerationRecorder(causal_lm(self.model), len(self._tokenizer)) as recorder:
+        # adapters: their generate goes past the forward that accelerate has put autocast on
+        with self.accelerator.autocast(), GenerationRecorder(causal_lm(self.model), len(self._tokenizer)) as recorder:
             out = super()._generate_single_turn(prompt_ids, *args, **kwargs)
         self._statistics = recorder.statistics(out[0])
         return out
@@ -170,7 +171,8 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
         start = self._start_logps(inputs, completion_ids_list)
         if not isinstance(completions[0], str):  # messages, as TRL has them where prompts show images
             completions = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=True)
-        local = (rows, completions, completion_ids_list, logps, entropies, start)
+        told = [{name: value for name, value in row.items() if name != "image"} for row in rows]
+        local = (told, completions, completion_ids_list, logps, entropies, start)
         everyone: list[Any] = [*map(gather_object, local), rewards_BR]  # TRL gathers the rewards in the same order
         rollouts = Rollouts(self.state.global_step + 1, *everyone)
         for name, value in self.observe_rollouts(rollouts).items():
