@@ -17,7 +17,7 @@ os.environ.update(
 )
 
 from coherence.config.hub import repositories
-from coherence.config.resolved import data_files, model_files
+from coherence.config.resolved import WEIGHTS, data_files, model_files
 from coherence.config.study import check_name, load_study
 from coherence.console import one_line
 from coherence.jobs import locked_by, record_start
@@ -53,15 +53,25 @@ ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
 MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
 if ON_CUDA and os.getenv("SLURM_GPU_MODEL"):
     MODEL_RESOURCES["gpu_model"] = os.environ["SLURM_GPU_MODEL"]
-# training takes as many as the study says, one process on each, which loads the weights in float32 on its own
+# training takes as many as the study says, one process on each
 PROCESSES = STUDY.resolved["compute"]["processes"]
 TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}
-MODEL_MB = 60_000 if ON_CUDA else 2500
 TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES}"
 LAUNCH = "python" if PROCESSES == 1 else f"python -m coherence.slots {PROCESSES} {TORCHRUN}" if ON_CUDA else TORCHRUN
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
 SOURCES = checked(lambda: {"base": model_files(STUDY.resolved, Path(R)), "data": data_files(STUDY.resolved, Path(R))})
+
+
+def model_mb():
+    """Host memory of a process that loads the model in float32: its files, which may hold half of that, and a copy."""
+    folders = {path.parent for path in SOURCES["base"].values()}
+    files = [file.stat().st_size for folder in folders for file in folder.glob(f"*{WEIGHTS}")]
+    not_fetched = STUDY.resolved["model"]["kind"] == "hub" and not files
+    return 60_000 if not_fetched else 2500 + 4 * sum(files) // 1_000_000
+
+
+MODEL_MB = model_mb()
 checked(store_folder)
 
 
