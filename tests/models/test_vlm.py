@@ -5,6 +5,7 @@ The truth of each test is a float64 forward of one unpadded sequence with its ow
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,6 +80,14 @@ def observe(folder: Path, start: Path, rows: list[dict[str, Any]], source: str |
         outcome = grpo.train(SETTINGS, CPU, arm, "screens", *models, tokenizer, rows, folder, 0, processor=processor)
     assert (outcome["status"], outcome["statistics_source"]) == ("ok", source or "generation")
     return seen
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_images() -> Iterator[None]:
+    """Those that are drawn here, wherever a person's own lie."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CARL_DATA_ROOT", raising=False)
+        yield
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -27,6 +27,11 @@ from coherence.tasks.screens.rows import ScreenRow, make_rows, target
 REWARD = TASK_REWARDS["screens"]
 
 
+@pytest.fixture(autouse=True)
+def own_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARL_DATA_ROOT", raising=False)
+
+
 def study(root: Path, **changes: Any) -> dict[str, Any]:
     return {"data": DATA | changes, "data_root": str(root), "model": {"kind": "local"}}
 

@@ -51,8 +51,8 @@ checked(lambda: check_name(Path(CONFIGFILE)))
 ON_CUDA = STUDY.resolved["compute"]["device"] == "cuda"
 # one GPU for each job that computes with a model; a site names its partition and, where it has several, its GPUs
 MODEL_RESOURCES = {"gpu": 1, "slurm_partition": os.getenv("SLURM_GPU_PARTITION", "gpu")} if ON_CUDA else {}
-if ON_CUDA and os.getenv("SLURM_GPU_MODEL"):
-    MODEL_RESOURCES["gpu_model"] = os.environ["SLURM_GPU_MODEL"]
+if ON_CUDA and (gpu_model := os.getenv("SLURM_GPU_MODEL")):
+    MODEL_RESOURCES["gpu_model"] = gpu_model
 # training takes as many as the study says, one process on each
 PROCESSES = STUDY.resolved["compute"]["processes"]
 TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}

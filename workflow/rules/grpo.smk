@@ -46,6 +46,7 @@ rule grpo:
         mem_mb=growing(MODEL_MB * PROCESSES),
         runtime=growing(120),
     params:
+        launch=LAUNCH,
         study=f"{R}/study.json",
         settings=settings("grpo"),
         code=identity("scripts/train_grpo.py"),
@@ -55,5 +56,5 @@ rule grpo:
     message:
         "grpo: arm {wildcards.arm}, seed {wildcards.seed} (log: {log})"
     shell:
-        "{LAUNCH} scripts/train_grpo.py --config {params.study} --arm {wildcards.arm} --seed {wildcards.seed}"
+        "{params.launch} scripts/train_grpo.py --config {params.study} --arm {wildcards.arm} --seed {wildcards.seed}"
         " --sft {params.sft} --data {params.data} --out {params.out} 2> {log}"

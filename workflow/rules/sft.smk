@@ -15,6 +15,7 @@ rule sft:
         mem_mb=growing(MODEL_MB * PROCESSES),
         runtime=growing(60),
     params:
+        launch=LAUNCH,
         study=f"{R}/study.json",
         settings=settings("sft"),
         code=identity("scripts/train_sft.py"),
@@ -24,5 +25,5 @@ rule sft:
     message:
         "sft: seed {wildcards.seed}, until the gate fires (log: {log})"
     shell:
-        "{LAUNCH} scripts/train_sft.py --config {params.study} --seed {wildcards.seed}"
+        "{params.launch} scripts/train_sft.py --config {params.study} --seed {wildcards.seed}"
         " --base {params.base} --data {params.data} --out {params.out} 2> {log}"

@@ -142,7 +142,7 @@ class Artifact:
         self._check_inputs()
         files = self._listing(partial)
         manifest = manifest_bytes(files)
-        card = json.loads(pretty(self._card(files, sha256_bytes(manifest), clock)))
+        card = json.loads(pretty(self.make_card(files, sha256_bytes(manifest), clock)))
         self._remove_old()
         write_atomic(self.place.card, pretty({**card, "seal": _seal(card)}))
         for entry in files:
@@ -185,7 +185,7 @@ class Artifact:
             path.unlink(missing_ok=True)
             prune(path.parent, self.place.folder)
 
-    def _card(self, files: list[FileEntry], manifest: str, clock: Clock) -> dict[str, Any]:
+    def make_card(self, files: list[FileEntry], manifest: str, clock: Clock) -> dict[str, Any]:
         return {
             "stage": self.stage,
             "cell": dict(self.cell),

@@ -61,8 +61,8 @@ class SharedArtifact(Artifact):
         progress(f"{self.out}: taken from the store, built by {built}")
         return True
 
-    def _card(self, *arguments: Any) -> dict[str, Any]:
-        card = super()._card(*arguments)
+    def make_card(self, *arguments: Any) -> dict[str, Any]:
+        card = super().make_card(*arguments)
         return card | {"from_store": self.origin} if self.origin else card
 
 
