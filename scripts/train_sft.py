@@ -47,8 +47,8 @@ def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:
     quiet()
     sft, compute = SftConfig.parse(study["sft"], "sft"), Compute.parse(study["compute"], "compute")
     lora, images = study["lora"] and Lora.parse(study["lora"], "lora"), image_root(study)
-    model = load_model(base, compute.loading_device, bool(images))
     tokenizer, processor = load_reader(base, bool(images))
+    model = load_model(base, compute.loading_device, bool(images))
     check_head(model, tokenizer)
     table = data / "data.parquet"
     rows = read_rows(table, "sft", images)
