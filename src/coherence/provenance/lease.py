@@ -53,19 +53,23 @@ class Lease:
 
     def check(self) -> None:
         """ValueError where another process has taken it over: nothing may be written any more."""
-        seen = look(self.path)
-        self.lost = self.lost or (seen is not None and seen[0] != self.text)
+        self._see()
         if self.lost:
             raise ValueError(f"{self.path.parent} was taken over by another process while this one stood still")
 
     def beat(self) -> None:
-        """Touch the file until done, or another's; what the disk refuses is tried again."""
+        """Touch the file until done, or another's."""
         while not self.lost and not self.done.wait(BEAT_S):
+            self._see()
             with contextlib.suppress(OSError):
-                seen = look(self.path)
-                self.lost = seen is not None and seen[0] != self.text
                 if not self.lost:
                     os.utime(self.path)
+
+    def _see(self) -> None:
+        """Look whose the file is; what the disk refuses is tried again the next time."""
+        with contextlib.suppress(OSError):
+            seen = look(self.path)
+            self.lost = self.lost or (seen is not None and seen[0] != self.text)
 
 
 @contextmanager
