@@ -74,12 +74,6 @@ def store_folder() -> Path | None:
     return Path(value) if value else None
 
 
-def store_hit(identity: str) -> Path | None:
-    """The store's entry of an identity, if card, manifest and sizes are right; bytes are checked when it is taken."""
-    place = _entry(identity)
-    return place.folder if place and _fault(place, identity, sizes_only=True) is None else None
-
-
 def _entry(identity: str) -> Place | None:
     folder = store_folder()
     return Place(folder / identity) if folder else None
@@ -88,17 +82,17 @@ def _entry(identity: str) -> Place | None:
 def _checked_card(place: Place, identity: str) -> dict[str, Any]:
     """The card of an entry whose records agree; Broken where they do not."""
     try:
-        card, listed = card_of(place), manifest_of(place)["files"]
+        card, listed, manifest = card_of(place), manifest_of(place)["files"], sha256_file(place.manifest)
     except (ValueError, OSError) as error:
         raise Broken(one_line(error)) from None
-    if card["identity"]["digest"] != identity or sha256_file(place.manifest) != card["manifest"]:
+    if card["identity"]["digest"] != identity or manifest != card["manifest"]:
         raise Broken(f"card and manifest in {place.folder} are not of this identity")
     return card | {"files": listed}
 
 
-def _fault(place: Place, identity: str, *, sizes_only: bool = False) -> str | None:
+def _fault(place: Place, identity: str) -> str | None:
     try:
-        return damage(place.folder, _checked_card(place, identity)["files"], sizes_only=sizes_only)
+        return damage(place.folder, _checked_card(place, identity)["files"])
     except Broken as fault:
         return str(fault)
 
