@@ -148,6 +148,8 @@ def _install(partial: Path, folder: Path, identity: str, aside: Path) -> None:
         if _fault(Place(folder), identity) is None:
             return
         folder.rename(aside)
-        partial.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            partial.rename(folder)
+        finally:  # another may have come first again
+            shutil.rmtree(aside, ignore_errors=True)
     sync(folder.parent)
