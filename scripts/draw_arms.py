@@ -28,8 +28,8 @@ def main(config: Path, scores: Path, runs: list[Path], out: Path) -> None:
 
     options = artifact.settings["figure"]
     reference = options["reference"]
-    kept = complete_scores(pd.read_parquet(scores / "scores.parquet"))
     ended = [read_outcome(folder) for folder in runs]
+    kept = complete_scores(pd.read_parquet(scores / "scores.parquet"), ended)
     status = status_of(ended)
     data = summarise(kept.table, reference, Bootstrap(options["resamples"], options["level"]), status)
     words = caption(data, kept, ended, options)

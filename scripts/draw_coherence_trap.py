@@ -28,7 +28,7 @@ def main(config: Path, scores: Path, runs: list[Path], out: Path) -> None:
     settings = artifact.settings
     options, grpo_settings = settings["figure"], settings["grpo"]
     read = [read_run(folder) for folder in runs]
-    kept = complete_scores(pd.read_parquet(scores / "scores.parquet"))
+    kept = complete_scores(pd.read_parquet(scores / "scores.parquet"), read)
     data = trap(read, kept.table, settings["task"], Bootstrap(options["resamples"], options["level"]))
     save(artifact, data, caption(data, read, kept, settings), draw(data, options["smooth"], grpo_settings))
     progress(f"{out}.png: {len(read)} runs")

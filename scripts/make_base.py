@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from coherence.config.base import settings
+from coherence.config import base as base_config
+from coherence.config import curves
 from coherence.config.compute import in_one_process
 from coherence.config.resolved import image_root, model_files, read_resolved
 from coherence.console import label, progress, run_cli
@@ -12,19 +13,23 @@ from coherence.provenance.store import SharedArtifact
 from coherence.slots import take_gpus
 
 
-def main(config: Path, out: Path) -> None:
+def main(config: Path, out: Path, name: str | None = None) -> None:
     """Write the base model and its tokenizer into a folder: pre-trained here, or copied.
 
     Args:
         config: results/X/study.json.
         out: folder of the artifact.
+        name: one of the curves' bases (curves.bases) instead of the study's own.
     """
-    label("base")
+    label(f"base {name or ''}".strip())
     study = read_resolved(config)
-    sources = model_files(study, config.parent)
-    artifact = SharedArtifact(
-        out=out, stage="base", cell={}, script=Path(__file__), settings=settings(study), inputs=sources
-    )
+    if name is None:
+        stage, cell, settings, sources = "base", {}, base_config.settings(study), model_files(study, config.parent)
+    elif name in (study.get("curves") or {"bases": {}})["bases"]:
+        stage, cell, settings, sources = "bases", {"base": name}, curves.base_settings(study, name), {}
+    else:
+        raise ValueError(f"--name: no base '{name}' among curves.bases of this study")
+    artifact = SharedArtifact(out=out, stage=stage, cell=cell, script=Path(__file__), settings=settings, inputs=sources)
     if artifact.reuse():
         return
     take_gpus(in_one_process(study))
@@ -32,8 +37,8 @@ def main(config: Path, out: Path) -> None:
 
     quiet()
     with artifact.write_resumable() as (folder, scratch):
-        if study["model"]["kind"] == "embedded":
-            make_embedded(study["model"], in_one_process(study), folder, scratch)
+        if settings["model"]["kind"] == "embedded":
+            make_embedded(settings["model"], in_one_process(study), folder, scratch)
         else:
             artifact.outcome |= take_pretrained(study["model"], sources, folder, bool(image_root(study)))
 

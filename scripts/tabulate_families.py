@@ -33,9 +33,9 @@ def main(config: Path, data: Path, scores: Path, baselines: Path, runs: list[Pat
     rows = {row["id"]: row for row in read_rows(data / "data.parquet", "heldout")}
     bootstrap = Bootstrap(options["resamples"], options["level"])
     plain = pd.read_parquet(baselines / "baselines.parquet")
-    table = combined(task, pd.read_parquet(scores / "scores.parquet"), plain, rows)
-    found = summarise(table, bootstrap)
     ended = [read_outcome(folder) for folder in runs]
+    table = combined(task, pd.read_parquet(scores / "scores.parquet"), plain, rows, ended)
+    found = summarise(table, bootstrap)
     save(artifact, found, caption(found, task, ended, bootstrap), table=tabulated(found))
     progress(f"{out}.md: {len(rows)} held-out prompts, {found['method'].nunique()} methods")
 

@@ -66,7 +66,7 @@ def test_another_arm_changes_no_interval(data: pd.DataFrame) -> None:
 def test_items_with_a_failed_score_are_left_out_everywhere() -> None:
     table = scores(STRICT)
     table.loc[(table["id"] == "i1") & (table["arm"] == "carl") & (table["sample"] == 1), "phi"] = np.nan
-    kept = complete_scores(table)
+    kept = complete_scores(table, ended(ok(table)))
     assert kept.left_out == 1 and set(kept.table["id"]) == {"i0", "i2", "i3"}
     text = caption(told(kept.table), kept, [], OPTIONS)
     assert "1 items without a score somewhere are left out." in text
@@ -74,7 +74,7 @@ def test_items_with_a_failed_score_are_left_out_everywhere() -> None:
 
 def test_what_cannot_be_compared_refuses() -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
-        complete_scores(scores(STRICT).iloc[:0])
+        complete_scores(scores(STRICT).iloc[:0], [])
     with pytest.raises(ValueError, match="'base' is no arm"):
         summarise(scores(STRICT), "base", BOOTSTRAP, ok(scores(STRICT)))
     table = scores(STRICT)
@@ -115,9 +115,9 @@ def test_many_families_are_drawn_as_one(data: pd.DataFrame) -> None:
 def test_a_run_that_ended_otherwise_is_told_whichever_seed_it_is() -> None:
     table = scores(STRICT)
     runs = ended(ok(table) | {("carl", 0): "over_nan_budget"})
-    text = " ".join(caption(told(table), complete_scores(table), runs, OPTIONS).split())
+    text = " ".join(caption(told(table), complete_scores(table, ended(ok(table))), runs, OPTIONS).split())
     assert "Crosses, and in every mean: carl seed 0 (over nan budget)." in text
-    assert "Crosses" not in caption(told(table), complete_scores(table), ended(ok(table)), OPTIONS)
+    assert "Crosses" not in caption(told(table), complete_scores(table, ended(ok(table))), ended(ok(table)), OPTIONS)
     with pytest.raises(KeyError):
         summarise(table, "task", BOOTSTRAP, {})
 
@@ -128,3 +128,19 @@ def test_a_paired_difference_is_drawn_by_units() -> None:
     by_unit = pooled(told(table), "carl", "strict_difference")
     alone = pooled(told(table.assign(unit=table["id"])), "carl", "strict_difference")
     assert by_unit["high"] - by_unit["low"] > 1.2 * (alone["high"] - alone["low"])
+
+
+def test_a_degenerate_run_is_told_and_enters_no_mean() -> None:
+    values = scores(STRICT)
+    values.loc[(values["arm"] == "task") & (values["seed"] == 1), "strict"] = 0.0
+    status = ok(values) | {("task", 1): "degenerate", ("carl", 0): "degenerate", ("carl", 1): "degenerate"}
+    kept = complete_scores(values, ended(status))
+    data = told(kept.table, status)
+    assert pooled(data, "task", "strict")["estimate"] == 1, "seed 1 would have halved it"
+    assert pooled(data, "sft", "strict")["estimate"] == 0.5
+    assert pooled(data, "sft", "strict_difference")["estimate"] == -0.5, "of the seed that both have"
+    shown = table(data, tallies(status), "task")
+    rows = {row[0]: row for row in shown.rows}
+    assert rows["task"][1] == "1 ok, 1 degenerate"
+    assert rows["carl"][1:3] == ["2 degenerate", "-"]
+    assert "carl seed 0 (degenerate)" in caption(data, kept, ended(status), OPTIONS)

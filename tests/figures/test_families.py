@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from made import ended
+from made import ended, ok
 
 from coherence.figures.arms import Bootstrap
 from coherence.figures.families import caption, combined, summarise, tabulated
@@ -30,7 +30,8 @@ def made() -> pd.DataFrame:
     half = GOLD | {"0": "Play(artist=Abba; year=1999)", "3": "Rain(city=Paris)"}
     runs = [scored("arm", "task", said).assign(seed=seed, mode="greedy") for seed, said in ((0, GOLD), (1, half))]
     plain = scored("baseline", "majority", dict.fromkeys(GOLD, "Play(artist=Queen)")).drop(columns="unit")
-    return combined("tools", pd.concat(runs), plain, ROWS)
+    table = pd.concat(runs, ignore_index=True)
+    return combined("tools", table, plain, ROWS, ended(ok(table)))
 
 
 def test_shares_by_family_and_by_field() -> None:
@@ -59,7 +60,7 @@ def test_an_item_whose_score_failed_is_left_out_for_all() -> None:
     runs = scored("arm", "task", GOLD).assign(seed=0, mode="greedy")
     runs.loc[runs["id"] == "1", "strict"] = float("nan")
     plain = scored("baseline", "majority", dict.fromkeys(GOLD, "Play(artist=Queen)")).drop(columns="unit")
-    table = combined("tools", runs, plain, ROWS)
+    table = combined("tools", runs, plain, ROWS, ended(ok(runs)))
     assert set(table["id"]) == {"0", "2", "3"}
     with pytest.raises(ValueError, match="no item"):
-        combined("tools", runs[runs["id"] == "1"], plain, ROWS)
+        combined("tools", runs[runs["id"] == "1"], plain, ROWS, ended(ok(runs)))

@@ -126,8 +126,17 @@ def test_grpo(
     arguments = grpo.trl_arguments
     monkeypatch.setattr(grpo, "trl_arguments", lambda *args: arguments(*args) | reuse)
     monkeypatch.setattr(grpo, "show_metrics", str)  # the one line of progress is for steps that generate
-    config = GrpoConfig.parse(GRPO | {"steps": 11, "store_every": 2, "beta": 0.1}, "grpo")
-    arm, rows = Arm.parse(GRPO["arms"]["both"], "arm"), tiny.rows["grpo"][:12]  # three passes over the prompts
+    limits = {"window": 3, "all_wrong_groups": 0.1, "distinct": 0.99, "uncertainty": 0.99}
+    config = GrpoConfig.parse(GRPO | {"steps": 11, "store_every": 2, "beta": 0.1, "alarm": limits}, "grpo")
+    rows = tiny.rows["grpo"][:12]  # three passes over the prompts
+    gate = {"metric": "coherence/phi", "baseline": 2, "window": 2, "alpha": 0.9}
+    remembers = {
+        "cascade": {"gate": gate, "ramp": 3},
+        "phase_adaptive": True,
+        "entropy": {"target": 50.0, "delta": 0.001, "max_coefficient": 0.004},
+        "run_on": True,
+    }
+    arm = Arm.parse(GRPO["arms"]["both"] | remembers, "arm")
 
     def train(folder: Path, scratch: Scratch | None) -> dict[str, Any]:
         models = (load_model(tuned, "cpu"), load_model(tuned, "cpu"))

@@ -16,6 +16,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
 )
 
+from coherence.config.figures import shown_arms
 from coherence.config.hub import repositories
 from coherence.config.resolved import WEIGHTS, data_files, model_files
 from coherence.config.study import check_name, load_study
@@ -148,6 +149,8 @@ def settings(stage, **fixed):
 
 
 CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *sorted(STUDY.arms)], seed=STUDY.seeds)
+SHOWN = shown_arms(STUDY.resolved)
+SHOWN_CHECKPOINTS = expand("{arm}/seed{seed}", arm=["sft", *SHOWN], seed=STUDY.seeds)
 
 
 def run_of(checkpoint):
@@ -160,7 +163,7 @@ def checkpoint(wildcards):
     return f"{R}/{run_of(f'{wildcards.arm}/seed{wildcards.seed}')}"
 
 
-CHECKPOINT_RUNS = list(map(run_of, CHECKPOINTS))
+RUNS, SHOWN_RUNS = (list(map(run_of, cells)) for cells in (CHECKPOINTS, SHOWN_CHECKPOINTS))
 
 
 wildcard_constraints:

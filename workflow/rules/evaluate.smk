@@ -87,8 +87,8 @@ rule compat:
     input:
         data=f"{R}/data/manifest.json",
         scores=f"{R}/scores/manifest.json",
-        models=expand(f"{R}/{{run}}/manifest.json", run=CHECKPOINT_RUNS),
-        generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=CHECKPOINTS),
+        models=expand(f"{R}/{{run}}/manifest.json", run=SHOWN_RUNS),
+        generations=expand(f"{R}/generate/{{checkpoint}}/manifest.json", checkpoint=SHOWN_CHECKPOINTS),
     output:
         f"{R}/compat/manifest.json",
     log:
@@ -107,8 +107,8 @@ rule compat:
         code=identity("scripts/score_compat.py"),
         data=subpath(input.data, parent=True),
         scores=subpath(input.scores, parent=True),
-        models=expand(f"{R}/{{run}}", run=CHECKPOINT_RUNS),
-        generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=CHECKPOINTS),
+        models=expand(f"{R}/{{run}}", run=SHOWN_RUNS),
+        generations=expand(f"{R}/generate/{{checkpoint}}", checkpoint=SHOWN_CHECKPOINTS),
         out=subpath(output[0], parent=True),
     message:
         "compat: score the stored completions as the reference file did (log: {log})"

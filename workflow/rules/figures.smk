@@ -1,26 +1,29 @@
 # Figures and tables. Each is one target, figs/<study>/NAME.png or NAME.md; its data lie beside it as NAME.parquet.
 from coherence.config.figures import NAMES as FIGURES
 
-SFT_RUNS = expand(f"{R}/sft/seed{{seed}}", seed=STUDY.seeds)
-RUNS = SFT_RUNS + expand(f"{R}/grpo/{{arm}}/seed{{seed}}", arm=STUDY.arms, seed=STUDY.seeds)
-SCORED = {"scores": [f"{R}/scores"], "runs": RUNS}
+SFT, SHOWN_FOLDERS = ([f"{R}/{run}" for run in runs] for runs in (RUNS[: len(STUDY.seeds)], SHOWN_RUNS))
+SCORED = {"scores": [f"{R}/scores"], "runs": SHOWN_FOLDERS}
 PICTURE = ["png", "svg", "pdf"]
 TABLE = ["md", "csv", "tex"]
 
 # of each figure its program, what it draws, and the artifacts that its program's options take
 DRAWN = {
-    "sft_phases": ("draw_sft_phases", PICTURE, {"sft": SFT_RUNS}),
-    "phase_table": ("tabulate_phases", TABLE, {"sft": SFT_RUNS}),
+    "sft_phases": ("draw_sft_phases", PICTURE, {"sft": SFT}),
+    "phase_table": ("tabulate_phases", TABLE, {"sft": SFT}),
     "phi_trajectories": (
         "draw_phi_trajectories",
         PICTURE,
-        {"base": [f"{R}/base"], "generations": expand(f"{R}/generate/{{of}}", of=CHECKPOINTS), "runs": RUNS},
+        {
+            "base": [f"{R}/base"],
+            "generations": expand(f"{R}/generate/{{of}}", of=SHOWN_CHECKPOINTS),
+            "runs": SHOWN_FOLDERS,
+        },
     ),
-    "reward_components": ("draw_reward_components", PICTURE, {"grpo": RUNS[len(SFT_RUNS) :]}),
+    "reward_components": ("draw_reward_components", PICTURE, {"grpo": SHOWN_FOLDERS[len(SFT) :]}),
     "arms": ("draw_arms", PICTURE + TABLE, SCORED),
     "families": ("tabulate_families", TABLE, {"data": [f"{R}/data"], "baselines": [f"{R}/baselines"], **SCORED}),
     "coherence_trap": ("draw_coherence_trap", PICTURE, SCORED),
-    "alignment": ("draw_alignment", PICTURE + TABLE, {"compat": [f"{R}/compat"], "runs": RUNS}),
+    "alignment": ("draw_alignment", PICTURE + TABLE, {"compat": [f"{R}/compat"], "runs": SHOWN_FOLDERS}),
     "constants": ("tabulate_constants", TABLE, {}),
 }
 

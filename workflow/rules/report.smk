@@ -1,7 +1,7 @@
 rule report:
     input:
         figures=expand(f"{F}/{{name}}.manifest.json", name=FIGURES),
-        runs=expand("{run}/manifest.json", run=RUNS),
+        runs=expand(f"{R}/{{run}}/manifest.json", run=RUNS),
         data=f"{R}/data/manifest.json",
         scores=f"{R}/scores/manifest.json",
         lock="requirements.lock",
@@ -22,7 +22,7 @@ rule report:
         settings=settings("report", name=STUDY.name),
         code=identity("scripts/write_report.py"),
         figures=expand(f"{F}/{{name}}", name=FIGURES),
-        runs=RUNS,
+        runs=[f"{R}/{run}" for run in RUNS],
         data=subpath(input.data, parent=True),
         scores=subpath(input.scores, parent=True),
         out=subpath(output[0], strip_suffix=".html"),

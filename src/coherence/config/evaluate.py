@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from coherence.config.compute import in_one_process
+from coherence.config.figures import shown_arms
 from coherence.config.strict import Strict
 
 
@@ -40,7 +41,7 @@ def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
 
 def compat_settings(study: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the scores by the reference file's conventions: the device, and which checkpoints are pooled."""
-    return {"compute": in_one_process(study), "arms": sorted(study["grpo"]["arms"]), "seeds": study["seeds"]}
+    return {"compute": in_one_process(study), "arms": shown_arms(study), "seeds": study["seeds"]}
 
 
 def baseline_settings(study: Mapping[str, Any]) -> dict[str, Any]:

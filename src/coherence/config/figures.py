@@ -79,6 +79,8 @@ class SftPhases(Strict):
 class Figures(Strict):
     """Options of the figures and tables."""
 
+    shown: list[str] | None = None
+    """Arms of the figures that show arms one by one; all where this is not said. `contrasts` has all of them."""
     alignment: Alignment
     arms: Arms
     coherence_trap: CoherenceTrap
@@ -104,6 +106,11 @@ GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_wei
 """What figures of GRPO's steps tell of all arms."""
 
 
+def shown_arms(study: Mapping[str, Any]) -> list[str]:
+    """Arms that figures show one by one, by name."""
+    return sorted(study["figures"]["shown"] or study["grpo"]["arms"])
+
+
 def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A figure's own options, the cells that it pools, and what it tells of how they were trained."""
     options = {"figure": study["figures"].get(name, {})}
@@ -113,10 +120,10 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     if name in ("phase_table", "sft_phases"):
         return {**pooled, "gate": study["sft"]["gate"]}
     if name in ("coherence_trap", "reward_components"):
-        paid = {arm: entry["rewards"] for arm, entry in study["grpo"]["arms"].items()}
+        paid = {arm: study["grpo"]["arms"][arm]["rewards"] for arm in shown_arms(study)}
         grpo = {field: study["grpo"][field] for field in GRPO_FIELDS}
         return {**pooled, "arms": paid, "grpo": grpo, "task": study["data"]["task"]}
-    arms = sorted(study["grpo"]["arms"])
+    arms = shown_arms(study)
     if name == "families":
         return {**pooled, "arms": arms, "task": study["data"]["task"]}
     return {**pooled, "arms": arms}

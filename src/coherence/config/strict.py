@@ -1,6 +1,7 @@
 """The base of every config model: frozen, no unknown key, and errors that name the key and its nearest neighbour."""
 
 import difflib
+import re
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Self, Union, get_args, get_origin
@@ -9,6 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 HUB_NAME = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$"
 """A model or data set of the hub: ORGANISATION/NAME, nothing that a shell or a path would read otherwise."""
+
+
+def check_cell_name(name: str, section: str) -> None:
+    """ValueError where a name of a section's cells cannot be a folder's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+.-]*", name):
+        raise ValueError(f"{section}: name '{name}': letters, digits, + - _ . only")
 
 
 class Strict(BaseModel):

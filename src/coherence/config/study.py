@@ -9,13 +9,14 @@ from typing import Any
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from coherence.config import base, data, evaluate, figures, grpo, hub, report, sft
+from coherence.config import base, curves, data, evaluate, figures, grpo, hub, report, sft
 from coherence.config.base import EmbeddedModel, ModelConfig
 from coherence.config.compute import Compute
+from coherence.config.curves import Curves
 from coherence.config.data import REWARDS, DataConfig, ScreensData
 from coherence.config.evaluate import EvaluateConfig
 from coherence.config.figures import Figures
-from coherence.config.grpo import GrpoConfig
+from coherence.config.grpo import TASKLESS, GrpoConfig
 from coherence.config.lora import Lora
 from coherence.config.sft import SftConfig
 from coherence.config.strict import Strict
@@ -39,6 +40,7 @@ class StudyConfig(Strict):
     sft: SftConfig
     grpo: GrpoConfig
     evaluate: EvaluateConfig
+    curves: Curves | None = None
     figures: Figures
 
     @field_validator("seeds")
@@ -50,17 +52,23 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "StudyConfig":
-        known = (*REWARDS[self.data.task], "carl")
+        known, logged = (*REWARDS[self.data.task], *TASKLESS), watched(self.data.task)
         for arm, entry in self.grpo.arms.items():
             for reward in entry.rewards:
                 if reward not in known:
                     raise ValueError(
                         f"grpo.arms.{arm}: no reward '{reward}' in task '{self.data.task}' (has: {', '.join(known)})"
                     )
+            gate = entry.cascade and entry.cascade.gate
+            if gate and gate.metric not in logged:
+                raise ValueError(
+                    f"grpo.arms.{arm}.cascade.gate.metric: no metric '{gate.metric}' (has: {', '.join(logged)})"
+                )
         if isinstance(self.data, ScreensData) and isinstance(self.model, EmbeddedModel):
             raise ValueError(
                 f"task '{self.data.task}' shows images: model.kind must be local, hub or run, not embedded"
             )
+        self._check_bases()
         cells = {f"{arm}/seed{seed}" for arm in ("sft", *self.grpo.arms) for seed in self.seeds}
         for cell in self.resume_from.keys() - cells:
             raise ValueError(f"resume_from: no cell '{cell}' in this study (has: {', '.join(sorted(cells))})")
@@ -82,9 +90,28 @@ class StudyConfig(Strict):
                 raise ValueError(f"{key} is {number}, no multiple of compute.processes x accumulate ({parts})")
         if self.grpo.generation == "vllm" and self.compute.device == "cpu":
             raise ValueError("grpo.generation: vllm is for device: cuda")
-        if self.figures.arms.reference not in self.grpo.arms:
-            raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is not an arm of this study")
+        for arm in self.figures.shown or ():
+            if arm not in self.grpo.arms:
+                raise ValueError(f"figures.shown: '{arm}' is not an arm of this study")
+        if self.figures.arms.reference not in (self.figures.shown or self.grpo.arms):
+            raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is no arm that is shown")
         return self
+
+    def _check_bases(self) -> None:
+        """The curves' bases must be models, as `model` itself is."""
+        if self.curves is None:
+            return
+        if not isinstance(self.model, EmbeddedModel):
+            raise ValueError("curves: their bases are embedded models, so model.kind must be embedded")
+        told = {"model": self.model.model_dump(), "curves": self.curves.model_dump()}
+        for name in self.curves.bases:
+            EmbeddedModel.parse(curves.model_of(told, name), f"curves.bases.{name}")
+
+
+def watched(task: str) -> tuple[str, ...]:
+    """Metrics of a GRPO step that a gate may look at."""
+    coherence = ("phi", "carl", "multiscale", "cloud_quality", "discontinuity", "crystallizations", "synchrony")
+    return (*(f"task/{name}" for name in REWARDS[task]), *(f"coherence/{name}" for name in coherence))
 
 
 class Study:
@@ -126,6 +153,8 @@ SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
     "base": base.settings,
     "data": data.settings,
     "sft": sft.settings,
+    "bases": curves.base_settings,
+    "curves": curves.settings,
     "start": grpo.start_settings,
     "grpo": grpo.settings,
     "generate": evaluate.settings,

@@ -126,6 +126,11 @@ def zero_variance_share(rewards_PG: npt.ArrayLike) -> float:
     return float((highest <= lowest).mean())
 
 
+def all_wrong_share(strict_PG: npt.ArrayLike) -> float:
+    """Share of groups [P, G] of which no completion is strictly right (1). Failed ones (NaN) are not right."""
+    return float((~(np.asarray(strict_PG, dtype=np.float64) >= 1).any(axis=1)).mean())
+
+
 def _checked_scores(scores_SI: npt.ArrayLike) -> Array:
     scores = np.asarray(scores_SI, dtype=np.float64)
     if scores.ndim != 2 or not scores.size:

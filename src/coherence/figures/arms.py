@@ -3,14 +3,14 @@
 Legend: S seeds, I items (held-out prompts), clustered by their unit (prompts that ask for the same thing).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from coherence.core.statistics import SHARE, SHARES_APART, Array, Interval, bootstrap_mean, paired
-from coherence.figures.read import Cell, with_status
+from coherence.figures.read import Cell, Ended, averaged, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
 
@@ -47,8 +47,10 @@ class Bootstrap(NamedTuple):
     level: float
 
 
-def complete_scores(scores: pd.DataFrame) -> Scores:
-    """Items without a failed score anywhere: arms are then compared on the same items. ValueError if none is left."""
+def complete_scores(scores: pd.DataFrame, runs: Iterable[Ended]) -> Scores:
+    """Of the runs' arms, without degenerate runs: items without a failed score anywhere, so that arms are compared on
+    the same items. ValueError if none is left."""
+    scores = averaged(scores, runs)
     finite = np.isfinite(scores[list(MEANS)].to_numpy(dtype=float)).all(axis=1)
     failed = set(scores["id"][~finite])
     table = scores[~scores["id"].isin(failed)]
@@ -104,23 +106,31 @@ def _rows(
         values, units = matrix(scores, arm, mode, quantity)
         rng = generator(0, "figures", "arms", family, mode, arm, quantity)
         pooled = bootstrap_mean(values, rng, cluster_I=units, bounds=BOUNDS.get(quantity), **bootstrap._asdict())
-        yield from _quantity(quantity, values.mean(axis=1), scores, pooled)
-    if arm != reference:
-        values, units = matrix(scores, arm, mode, "strict")
-        control, _ = matrix(scores, reference, mode, "strict")
+        yield from _quantity(quantity, values.mean(axis=1), seeds_of(scores, arm), pooled)
+    both = sorted(set(seeds_of(scores, arm)) & set(seeds_of(scores, reference)))
+    if arm != reference and both:
+        matched = scores[scores["seed"].isin(both)]
+        values, units = matrix(matched, arm, mode, "strict")
+        control, _ = matrix(matched, reference, mode, "strict")
         apart, rng = paired(values, control), generator(0, "figures", "arms", family, mode, arm, DIFFERENCE)
         pooled = bootstrap_mean(apart, rng, cluster_I=units, bounds=SHARES_APART, **bootstrap._asdict())
-        yield from _quantity(DIFFERENCE, apart.mean(axis=1), scores, pooled)
+        yield from _quantity(DIFFERENCE, apart.mean(axis=1), both, pooled)
     rows = scores[(scores["arm"] == arm) & (scores["mode"] == mode)]
     counts = np.array(rows.groupby("seed")["completion"].nunique(), dtype=np.float64)
-    yield from _quantity(DISTINCT, counts, scores, Interval(float(counts.mean()), np.nan, np.nan, np.nan))
+    whole = Interval(float(counts.mean()), np.nan, np.nan, np.nan)
+    yield from _quantity(DISTINCT, counts, seeds_of(scores, arm), whole)
 
 
-def _quantity(name: str, by_seed: Array, scores: pd.DataFrame, pooled: Interval) -> Iterator[dict[str, Any]]:
+def seeds_of(scores: pd.DataFrame, arm: str) -> list[int]:
+    """The seeds that an arm is averaged over, ascending."""
+    return sorted(map(int, scores.loc[scores["arm"] == arm, "seed"].unique()))
+
+
+def _quantity(name: str, by_seed: Array, seeds: list[int], pooled: Interval) -> Iterator[dict[str, Any]]:
     """Rows of one quantity; seeds stand in ascending order, as in the matrix."""
     ends = {"low": pooled.low, "high": pooled.high}
     yield {"quantity": name, "seed": None, "estimate": pooled.estimate, **ends}
-    for seed, value in zip(sorted(scores["seed"].unique()), by_seed, strict=True):
+    for seed, value in zip(seeds, by_seed, strict=True):
         yield {"quantity": name, "seed": int(seed), "estimate": float(value), "low": np.nan, "high": np.nan}
 
 

@@ -18,6 +18,8 @@ def table(data: pd.DataFrame, ended: Mapping[str, str], reference: str) -> Table
     headers = ["arm", "runs", "strict, greedy", *(f"{family}, greedy" for family in own), "strict, sampled"]
     headers += [f"greedy minus {reference}", f"sampled minus {reference}", "distinct greedy", "format", "Φ", "CARL"]
     rows = [_row(data, arm, own, ended, reference) for arm in arm_order(data["arm"])]
+    gone = arm_order(set(ended) - set(data["arm"]))
+    rows += [[arm_name(arm), ended[arm], *["-"] * (len(headers) - 2)] for arm in gone]
     return Table(headers, rows, ["l", "l", *["r"] * (len(headers) - 2)])
 
 

@@ -23,13 +23,17 @@ STAGE = "baseline"
 
 
 def combined(
-    task: str, scores: pd.DataFrame, baselines: pd.DataFrame, rows: Mapping[str, Mapping[str, Any]]
+    task: str,
+    scores: pd.DataFrame,
+    baselines: pd.DataFrame,
+    rows: Mapping[str, Mapping[str, Any]],
+    runs: Sequence[Ended],
 ) -> pd.DataFrame:
     """Greedy scores of every method, a baseline being an arm with one seed; fields of the answer as JSON.
 
     Items whose score failed somewhere are left out for all. ValueError if none is left.
     """
-    kept = complete_scores(scores).table
+    kept = complete_scores(scores, runs).table
     greedy = kept[kept["mode"] == GREEDY]
     plain = baselines[baselines["id"].isin(set(kept["id"]))].rename(columns={"baseline": "arm"})
     plain = plain.assign(mode=GREEDY, seed=0, unit=[rows[name]["unit"] for name in plain["id"]])

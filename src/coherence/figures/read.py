@@ -13,7 +13,7 @@ from coherence.figures.style import arm_name
 
 Cell = tuple[str, int]
 """An arm's name and a seed."""
-OK = "ok"
+OK, DEGENERATE = "ok", "degenerate"
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,14 @@ def with_status(data: pd.DataFrame, status: Mapping[Cell, str]) -> pd.DataFrame:
     cells = zip(data["arm"], data["seed"], strict=True)
     ended: Any = [None if pd.isna(seed) else status[arm, seed] for arm, seed in cells]
     return data.assign(status=ended)
+
+
+def averaged(table: pd.DataFrame, runs: Iterable[Ended]) -> pd.DataFrame:
+    """The rows of these runs' arms and seeds, without the runs that the alarm stopped: those are told by name, and
+    enter no mean."""
+    cells = {(run.arm, run.seed) for run in runs if not run.status.startswith(DEGENERATE)}
+    own = [cell in cells for cell in zip(table["arm"], table["seed"], strict=True)]
+    return table[pd.Series(own, index=table.index, dtype=bool)]
 
 
 def tallies(status: Mapping[Cell, str]) -> dict[str, str]:

@@ -25,11 +25,14 @@ from transformers import (
 from trl import GRPOConfig as TrlGrpoConfig
 
 from coherence.config.compute import Compute
-from coherence.config.grpo import Arm, GrpoConfig
+from coherence.config.grpo import Arm, Entropy, GrpoConfig
 from coherence.config.lora import Lora
+from coherence.core.alarm import Limits, TrapAlarm
 from coherence.core.composite import Composite, CompositeWeights
+from coherence.core.diversity import DISTANCES
 from coherence.core.order_parameter import phi_from_entropy
-from coherence.core.statistics import zero_variance_share
+from coherence.core.statistics import all_wrong_share, zero_variance_share
+from coherence.core.traces import crystallizations, synchrony
 from coherence.models.load import check_head, judged_text, prompt_length
 from coherence.provenance.scratch import Scratch
 from coherence.tasks.images import open_rows
@@ -39,34 +42,58 @@ from coherence.training.arguments import common_arguments, parts_of
 from coherence.training.checkpoints import Resumable
 from coherence.training.metrics import MetricsLog
 from coherence.training.processes import adapters, diverged, save_trained, shard_layer_by_layer
-from coherence.training.rewards import carl_components, carl_reward, nanmean, task_reward
+from coherence.training.rewards import carl_components, carl_reward, diversity_reward, nanmean, pad, task_reward
+from coherence.training.schedule import RewardSchedule
 from coherence.training.trl_seam import Rollouts, TokenStatisticsMixin
 
 STORED_PER_GROUP = 2
 """Completions of each group that a stored sample keeps: agreement and spread both show."""
+SHOWN_SAMPLES = 16
+"""Completions of the last batch in ALARM.json."""
 
 
 class CoherenceGrpoTrainer(Resumable, TokenStatisticsMixin):
     """GRPOTrainer that logs the order parameter and the task's rewards of every batch, and stores samples of it."""
 
-    def __init__(self, *args: Any, task: str, vocab_size: int, settings: GrpoConfig, **kwargs: Any) -> None:
-        self.task, self.vocab_size, self.settings = task, vocab_size, settings
+    def __init__(
+        self,
+        *args: Any,
+        task: str,
+        vocab_size: int,
+        settings: GrpoConfig,
+        arm: Arm,
+        schedule: RewardSchedule,
+        **kwargs: Any,
+    ) -> None:
+        self.task, self.vocab_size, self.settings, self.arm, self.schedule = task, vocab_size, settings, arm, schedule
+        self.alarm = TrapAlarm(Limits(**settings.alarm.model_dump())) if settings.alarm else None
+        self.evidence: dict[str, Any] | None = None
         self.samples: list[dict[str, Any]] = []
         self.unscored, self.scored, self.diverged = 0, 0, False
         super().__init__(*args, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"samples": self.samples, "unscored": self.unscored, "scored": self.scored}
+        own = {"samples": self.samples, "unscored": self.unscored, "scored": self.scored}
+        alarm = self.alarm and {"seen": self.alarm.seen, "step": self.alarm.step}
+        return super().state_dict() | own | {"alarm": alarm, "evidence": self.evidence}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.samples, self.unscored, self.scored = state["samples"], state["unscored"], state["scored"]
+        self.evidence = state["evidence"]
+        if self.alarm:
+            self.alarm.seen, self.alarm.step = state["alarm"]["seen"], state["alarm"]["step"]
 
     @property
     def over_budget(self) -> bool:
         """More completions without a finite reward than the config allows in the whole run."""
         completions = self.settings.steps * self.settings.prompts_per_step * self.settings.num_generations
         return self.unscored > self.settings.max_unscored_share * completions
+
+    @property
+    def degenerate(self) -> bool:
+        """The alarm has sounded, and this arm is one that it stops."""
+        return self.evidence is not None and not self.arm.run_on
 
     def observe_rollouts(self, rollouts: Rollouts) -> dict[str, float]:
         """Metrics of one batch; also counts unscored completions and keeps samples."""
@@ -81,13 +108,39 @@ class CoherenceGrpoTrainer(Resumable, TokenStatisticsMixin):
         if (rollouts.step - 1) % self.settings.store_every == 0:
             self._store(rollouts, task, carl)
         strict_PG = np.asarray(task[STRICT[self.task]]).reshape(-1, self.settings.num_generations)
-        return {
+        metrics = {
             **token_metrics(rollouts, carl, self.vocab_size),
             "distinct_completions": float(len(set(rollouts.completions))),
             "strict_zero_variance_groups": zero_variance_share(strict_PG),
+            "all_wrong_groups": all_wrong_share(strict_PG),
             "unscored_completions": float((~finite_B).sum()),
             **{f"task/{name}": nanmean(values) for name, values in task.items()},
+            **{f"weights/{name}": weight for name, weight in self.schedule.weights(rollouts.step).items()},
         }
+        self._watch(rollouts, metrics)
+        self.schedule.observe(rollouts.step, metrics)
+        return metrics
+
+    def _watch(self, rollouts: Rollouts, metrics: dict[str, float]) -> None:
+        """Shows the step to the alarm; where it sounds, keeps the evidence and ends the run, unless it shall run on."""
+        if self.alarm is None:
+            return
+        final_R = [weight * (name not in self.arm.decay) for name, weight in self.arm.rewards.items()]
+        told = {
+            "reward": nanmean((rollouts.rewards_BR.double().cpu().numpy() @ final_R).tolist()),
+            "strict": metrics[f"task/{STRICT[self.task]}"],
+            "all_wrong_groups": metrics["all_wrong_groups"],
+            "distinct_share": metrics["distinct_completions"] / len(rollouts.completions),
+            "phi": metrics["coherence/phi"],
+        }
+        signs = self.alarm.update(rollouts.step, told)
+        if signs is None:
+            return
+        shown = zip(rollouts.rows, rollouts.completions, strict=True)
+        samples = [{"prompt": row.get("text", row["prompt"]), "completion": text} for row, text in shown]
+        signs_told = {name: vars(sign) for name, sign in signs.items()}
+        self.evidence = {"step": rollouts.step, "signs": signs_told, "samples": samples[:SHOWN_SAMPLES]}
+        self.control.should_training_stop = self.control.should_training_stop or self.degenerate
 
     def _task_scores(self, rollouts: Rollouts) -> dict[str, list[float]]:
         golds = [json.loads(row["answer"]) for row in rollouts.rows]
@@ -131,8 +184,12 @@ def token_metrics(rollouts: Rollouts, carl: Composite, vocab_size: int) -> dict[
         np.concatenate([np.asarray(row, dtype=np.float64) for row in part])
         for part in (rollouts.token_entropies, rollouts.token_logps, rollouts.start_logps)
     )
+    entropy_BT, lengths = pad(rollouts.token_entropies)
+    phi_BT = np.asarray(phi_from_entropy(entropy_BT, vocab_size))
     metrics = {
         "coherence/phi": float(np.mean(phi_from_entropy(entropy, vocab_size))),
+        "coherence/crystallizations": nanmean(crystallizations(phi_BT, lengths).tolist()),
+        "coherence/synchrony": nanmean(synchrony(phi_BT, lengths).tolist()),
         "coherence/entropy": float(entropy.mean()),
         "coherence/logp": float(logp.mean()),
         "coherence/carl": nanmean(carl.reward.tolist()),
@@ -169,16 +226,19 @@ def train(
 ) -> dict[str, Any]:
     """Train `model` in place; metrics.jsonl, samples.parquet and the model go into `folder`. Returns the outcome.
 
-    `status` is `ok`, or `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and
-    the run was stopped; `started_from` is how the run that made `model` ended. With `lora` the start is the model under
-    the adapters, and `start_model` None. Rows with images need the processor. With `scratch` the run can be stopped and
-    goes on from there. ValueError for fewer rows than prompts per step: TRL would train nothing and say nothing.
+    `status` is `ok`; `over_nan_budget` if too many completions had no finite reward, or the weights diverged, and the
+    run was stopped; or `degenerate` if the alarm stopped it (its evidence: ALARM.json). `started_from` is how the run
+    that made `model` ended. With `lora` the start is the model under the adapters, and `start_model` None. Rows with
+    images need the processor. With `scratch` the run can be stopped and goes on from there. ValueError for fewer rows
+    than prompts per step: TRL would train nothing and say nothing.
     """
     vocab_size = check_head(model, tokenizer)
     if len(rows) < config.prompts_per_step:
         raise ValueError(f"grpo.prompts_per_step is {config.prompts_per_step}, but there are only {len(rows)} prompts")
+    schedule = RewardSchedule(arm, CompositeWeights(**config.carl_weights.model_dump()), config.steps)
     functions = {name: task_reward(name, reward, tokenizer) for name, reward in TASK_REWARDS[task].items()}
-    functions["carl"] = carl_reward(vocab_size, CompositeWeights(**config.carl_weights.model_dump()))
+    functions |= {name: diversity_reward(name, config.num_generations) for name in DISTANCES}
+    functions["carl"] = carl_reward(vocab_size, lambda: schedule.carl_weights)
     trainer = CoherenceGrpoTrainer(
         model=model,
         reward_funcs=[functions[name] for name in arm.rewards],
@@ -192,7 +252,11 @@ def train(
         peft_config=adapters(lora),
         vocab_size=vocab_size,
         settings=config,
+        arm=arm,
+        schedule=schedule,
     )
+    schedule.trainer = trainer
+    trainer.add_callback(schedule)
     if config.generation == "vllm":
         set_seed(seed)  # vLLM has seeded this process with its own number, the same for every seed
     shard_layer_by_layer(trainer)
@@ -202,13 +266,18 @@ def train(
     trainer.diverged = diverged(trainer)
     if not trainer.diverged:
         trainer.train_in(scratch)
-    assert trainer.over_budget or trainer.diverged or trainer.state.global_step == config.steps, "TRL stopped early"
+    stopped = trainer.over_budget or trainer.diverged or trainer.degenerate
+    assert stopped or trainer.state.global_step == config.steps, "TRL stopped early"
     save_trained(trainer, processor or tokenizer, folder)
     (folder / "metrics.jsonl").touch()
     pd.DataFrame(trainer.samples, columns=sample_columns(task)).to_parquet(folder / "samples.parquet", index=False)
+    if trainer.evidence is not None:
+        (folder / "ALARM.json").write_text(json.dumps(trainer.evidence, indent=1) + "\n", encoding="utf-8")
     outcome = {
-        "status": "over_nan_budget" if trainer.over_budget or trainer.diverged else "ok",
+        "status": status_of(trainer),
         "started_from": started_from,
+        "alarm_step": trainer.evidence and trainer.evidence["step"],
+        "carl_from_step": schedule.start if "carl" in arm.rewards else None,
         "diverged": trainer.diverged,
         "steps": trainer.state.global_step,
         "unscored_completions": trainer.unscored,
@@ -219,6 +288,13 @@ def train(
     }
     (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
     return outcome
+
+
+def status_of(trainer: CoherenceGrpoTrainer) -> str:
+    """How the run ended."""
+    if trainer.over_budget or trainer.diverged:
+        return "over_nan_budget"
+    return "degenerate" if trainer.degenerate else "ok"
 
 
 def trl_rows(rows: Sequence[dict[str, Any]]) -> Dataset:
@@ -254,11 +330,24 @@ def trl_arguments(config: GrpoConfig, compute: Compute, arm: Arm, folder: Path, 
         **parts_of(config.prompts_per_step * config.num_generations, compute),
         "num_generations": config.num_generations,
         "max_completion_length": config.max_completion_length,
-        "temperature": config.temperature,
+        "temperature": arm.temperature or config.temperature,
+        "top_k": arm.top_k or 0,
         "beta": config.beta,
         "loss_type": config.loss_type,
         "scale_rewards": config.scale_rewards,
+        "multi_objective_aggregation": config.multi_objective_aggregation,
+        **(adaptive_entropy(arm.entropy) if arm.entropy else {}),
         "reward_weights": list(arm.rewards.values()),
+    }
+
+
+def adaptive_entropy(entropy: Entropy) -> dict[str, Any]:
+    """TRL's arguments for its adaptive entropy coefficient, which begins at 0."""
+    return {
+        "use_adaptive_entropy": True,
+        "entropy_target": entropy.target,
+        "entropy_coef_delta": entropy.delta,
+        "entropy_coef_max": entropy.max_coefficient,
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from coherence.core.composite import Composite, CompositeWeights, carl_composite
+from coherence.core.diversity import DISTANCES, mean_distance_to_others
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.models.load import judged_text
 from coherence.tasks.judge import Reward, judge
@@ -39,8 +40,9 @@ def carl_components(
     return carl_composite(logp_BT, phi_BT, lengths, weights)
 
 
-def carl_reward(vocab_size: int, weights: CompositeWeights | None = None) -> TrlReward:
-    """CARL in TRL's form, from the statistics that TokenStatisticsMixin provides; published weights unless given.
+def carl_reward(vocab_size: int, weights: CompositeWeights | Callable[[], CompositeWeights] | None = None) -> TrlReward:
+    """CARL in TRL's form, from the statistics that TokenStatisticsMixin provides; published weights unless given, or
+    asked for before each batch.
 
     An invalid completion (no token, or a non-finite one) scores NaN, never 0.
     """
@@ -48,10 +50,28 @@ def carl_reward(vocab_size: int, weights: CompositeWeights | None = None) -> Trl
     def carl(
         token_logps: Sequence[Sequence[float]], token_entropies: Sequence[Sequence[float]], **columns: Any
     ) -> list[float]:
-        components = carl_components(token_logps, token_entropies, vocab_size, weights or CompositeWeights())
+        now = weights() if callable(weights) else weights or CompositeWeights()
+        components = carl_components(token_logps, token_entropies, vocab_size, now)
         return [float(value) for value in components.reward]
 
     return carl
+
+
+def diversity_reward(name: str, num_generations: int) -> TrlReward:
+    """How unlike the others of its group each completion is, by the distance called `name`, in TRL's form.
+
+    TRL gives the groups one after the other; ValueError for a batch that cuts one.
+    """
+    distances = DISTANCES[name]
+
+    def score(completion_ids: list[list[int]], **columns: Any) -> list[float]:
+        if len(completion_ids) % num_generations:
+            raise ValueError(f"{len(completion_ids)} completions are no whole groups of {num_generations}")
+        groups = [completion_ids[i : i + num_generations] for i in range(0, len(completion_ids), num_generations)]
+        return [float(d) for group in groups for d in mean_distance_to_others(distances(group))]
+
+    score.__name__ = name
+    return score
 
 
 def pad(rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -50,10 +50,10 @@ class Cooldown:
 
 
 class GateCallback(TrainerCallback):  # type: ignore[misc]
-    """Feeds the gate with one token class's accuracy; ends the run `cooldown` steps after it fires."""
+    """Feeds the gate with one token class's accuracy; ends the run `cooldown` steps after it fires, if it may."""
 
-    def __init__(self, gate: WindowedGate, key: str, cooldown: Cooldown) -> None:
-        self.gate, self.key, self.cooldown = gate, key, cooldown
+    def __init__(self, gate: WindowedGate, key: str, cooldown: Cooldown, stops: bool) -> None:
+        self.gate, self.key, self.cooldown, self.stops = gate, key, cooldown, stops
 
     def on_log(
         self,
@@ -63,7 +63,10 @@ class GateCallback(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if self.key in (logs or {}) and self.gate.update(state.global_step, logs[self.key]):  # type: ignore[index]
+        fires = self.key in (logs or {}) and self.gate.update(state.global_step, logs[self.key])  # type: ignore[index]
+        if not self.stops:
+            return
+        if fires:
             self.cooldown.fire(state.global_step)
         if self.gate.fired_step is not None and state.global_step >= self.cooldown.last_step:
             control.should_training_stop = True
@@ -88,6 +91,8 @@ def train(
     processor: ProcessorMixin | None = None,
     lora: Lora | None = None,
     scratch: Scratch | None = None,
+    stop_at_gate: bool = True,
+    save_model: bool = True,
 ) -> dict[str, Any]:
     """Fine-tune `model` in place, write metrics.jsonl and the model into `folder`, return the outcome.
 
@@ -95,6 +100,7 @@ def train(
     `scratch` the run can be stopped and goes on from there.
 
     `status` is `ok` if the gate fired, else `not_crystallized`; the saved model is the one at the last step run.
+    Without `stop_at_gate` the gate is noted, and the run goes on to max_steps.
     """
     gate = WindowedGate(config.gate.threshold, config.gate.window, config.gate.count)
     cooldown = Cooldown(config.warmup_steps, config.cooldown_steps, config.max_steps)
@@ -106,7 +112,7 @@ def train(
         "max_steps": config.max_steps,
     }
     key = f"{config.gate.token_class}/accuracy"
-    callback = GateCallback(gate, key if config.gate.split == "sft" else f"validation/{key}", cooldown)
+    callback = GateCallback(gate, key if config.gate.split == "sft" else f"validation/{key}", cooldown, stop_at_gate)
     trainer = make_trainer(
         model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket, processor, lora
     )
@@ -115,7 +121,8 @@ def train(
         trainer.add_callback(Validation(trainer, looked_at, config.validate_every))
     trainer.train_in(scratch)
     is_diverged = diverged(trainer)
-    save_trained(trainer, processor or tokenizer, folder)
+    if save_model:
+        save_trained(trainer, processor or tokenizer, folder)
     outcome = {
         "status": "ok" if gate.fired_step is not None else "not_crystallized",
         "gate_step": gate.fired_step,

@@ -74,10 +74,16 @@ class TokenStatisticsMixin(GRPOTrainer):  # type: ignore[misc]
     def state_dict(self) -> dict[str, Any]:
         """What TRL remembers between optimizer steps: its place in the prompts, and a batch that is used again."""
         step, every = self._step, self.args.steps_per_generation * self.num_iterations
-        return {"step": step, "passes": int(self.state.epoch), "batch": self._buffered_inputs if step % every else None}
+        return {
+            "step": step,
+            "passes": int(self.state.epoch),
+            "batch": self._buffered_inputs if step % every else None,
+            "entropy": (self.entropy_coef, self._last_world_entropy),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._step, self._passes = state["step"], state["passes"]
+        self.entropy_coef, self._last_world_entropy = state["entropy"]
         self._buffered_inputs = send_to_device(state["batch"], self.accelerator.device)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
