@@ -98,8 +98,9 @@ FIRING = {"split": "sft", "token_class": "format", "threshold": 0.05, "window": 
         ({"max_steps": 16, "bucket": 3, "cooldown_steps": 4, "validate_every": 3, "warmup_steps": 2}, 2),
         ({"max_steps": 70, "batch_size": 16, "gate": FIRING, "cooldown_steps": 12, "learning_rate": 1e-2}, 1),
         ({"max_steps": 40, "batch_size": 128}, 3),
+        ({"max_steps": 12, "warmup_steps": 2, "resonance": True, "resonance_steps": 12, "validate_every": 3}, 2),
     ],
-    ids=["buckets and validation", "gate and cooldown", "many passes"],
+    ids=["buckets and validation", "gate and cooldown", "many passes", "resonance"],
 )
 def test_sft(tiny: SimpleNamespace, tmp_path: Path, changes: dict[str, Any], every: int) -> None:
     config = SftConfig.parse(SFT | changes, "sft")

@@ -24,6 +24,8 @@ class CurveRun(Strict):
     base: str | None = None
     """One of `bases`."""
     learning_rate: float | None = Field(default=None, gt=0)
+    resonance: bool | None = None
+    resonance_steps: int | None = Field(default=None, ge=1)
 
 
 class Curves(Strict):

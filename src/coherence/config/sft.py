@@ -43,6 +43,16 @@ class SftConfig(Strict):
     adam_beta2: float = Field(gt=0, lt=1)
     max_grad_norm: float = Field(gt=0)
     gate: Gate
+    resonance: bool = False
+    """Multiply the learning rate by the published resonance factor of the last step's Phi."""
+    resonance_steps: int | None = Field(default=None, ge=1)
+    """Length of its envelope; without it as published, the steps in which T*(d) tokens are seen."""
+
+    @model_validator(mode="after")
+    def _resonance_is_on(self) -> "SftConfig":
+        if self.resonance_steps is not None and not self.resonance:
+            raise ValueError("resonance_steps is for resonance: true")
+        return self
 
     @model_validator(mode="after")
     def _gate_can_fire(self) -> "SftConfig":

@@ -19,9 +19,12 @@ from coherence.config.compute import Compute
 from coherence.config.lora import Lora
 from coherence.config.sft import SftConfig
 from coherence.core.gate import WindowedGate
+from coherence.core.resonance import envelope_steps
+from coherence.models.load import completion_ids, prompt_length
 from coherence.provenance.scratch import Scratch
 from coherence.training.arguments import common_arguments, parts_of
 from coherence.training.processes import diverged, save_trained
+from coherence.training.resonance import Resonance
 from coherence.training.supervised import Validation, encode_rows, make_trainer
 
 
@@ -79,6 +82,20 @@ class GateCallback(TrainerCallback):  # type: ignore[misc]
         self.cooldown.start = state["cooldown"]
 
 
+def resonance_of(
+    config: SftConfig,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    cooldown: Cooldown,
+) -> Resonance:
+    """The resonance factor over the study's own schedule; its envelope from the model's width unless it is given."""
+    lengths = [prompt_length(tokenizer, row) + len(completion_ids(tokenizer, row["completion"])[0]) for row in rows]
+    tokens = config.batch_size * sum(lengths) / len(lengths)
+    width = model.config.get_text_config().hidden_size
+    return Resonance(cooldown.factor, config.resonance_steps or envelope_steps(width, tokens))
+
+
 def train(
     config: SftConfig,
     compute: Compute,
@@ -113,9 +130,13 @@ def train(
     }
     key = f"{config.gate.token_class}/accuracy"
     callback = GateCallback(gate, key if config.gate.split == "sft" else f"validation/{key}", cooldown, stop_at_gate)
+    resonance = resonance_of(config, model, tokenizer, rows, cooldown) if config.resonance else None
+    schedule = resonance.factor if resonance else cooldown.factor
     trainer = make_trainer(
-        model, tokenizer, rows, arguments, cooldown.factor, folder, [callback], config.bucket, processor, lora
+        model, tokenizer, rows, arguments, schedule, folder, [callback], config.bucket, processor, lora
     )
+    if resonance:
+        trainer.resonate(resonance)
     if config.validate_every is not None:
         looked_at = encode_rows(tokenizer, validation, processor)
         trainer.add_callback(Validation(trainer, looked_at, config.validate_every))

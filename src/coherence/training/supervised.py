@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, ProcessorMixin, TrainerCallback
@@ -26,6 +27,7 @@ from coherence.tasks.images import open_rows
 from coherence.training.checkpoints import Resumable
 from coherence.training.metrics import MetricsLog
 from coherence.training.processes import adapters, shard_layer_by_layer
+from coherence.training.resonance import Resonance
 
 PROMPT, FORMAT, CONTENT = 0, 1, 2
 """Token classes. Format: everything of a completion that its content spans do not touch, its end token too."""
@@ -86,6 +88,8 @@ def encode_rows(
 class CoherenceSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that logs accuracy, entropy and Phi per token class, from the training forward's own outputs."""
 
+    resonance: Resonance | None = None
+
     def __init__(self, *args: Any, schedule: Callable[[int], float], vocab_size: int, **kwargs: Any) -> None:
         self.schedule = schedule
         self.log_vocab = math.log(vocab_size)
@@ -114,7 +118,14 @@ class CoherenceSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
         self.log(metrics)
         self.model.train()
 
+    def resonate(self, resonance: Resonance) -> None:
+        """Let it see each training batch, and log the multiplier of each step."""
+        self.resonance, resonance.gather = resonance, gather_object
+        self.add_callback(resonance)
+
     def _accumulate(self, outputs: Any, token_class_BT: torch.Tensor) -> None:
+        if self.resonance is not None and self.model.training:
+            self.resonance.see(1.0 - outputs.entropy.detach() / self.log_vocab, token_class_BT != PROMPT)
         for name, members in CLASSES.items():
             mask_BT = torch.isin(token_class_BT, torch.tensor(members, device=token_class_BT.device))
             self.sums[f"{name}/n"] += int(mask_BT.sum())
@@ -125,6 +136,8 @@ class CoherenceSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
         if "loss" in logs:
             logs |= self._class_metrics()
             self.sums.clear()
+            if self.resonance is not None:
+                logs["resonance/multiplier"] = self.resonance.applied
         super().log(logs, start_time)
 
     def _class_metrics(self) -> dict[str, float]:
