@@ -1,6 +1,7 @@
 # Figures and tables. Each is one target, figs/<study>/NAME.png or NAME.md; its data lie beside it as NAME.parquet.
-from coherence.config.figures import NAMES as FIGURES
+from coherence.config.figures import names
 
+FIGURES = names(STUDY.resolved)
 SFT, SHOWN_FOLDERS = ([f"{R}/{run}" for run in runs] for runs in (RUNS[: len(STUDY.seeds)], SHOWN_RUNS))
 SCORED = {"scores": [f"{R}/scores"], "runs": SHOWN_FOLDERS}
 PICTURE = ["png", "svg", "pdf"]
@@ -24,8 +25,29 @@ DRAWN = {
     "families": ("tabulate_families", TABLE, {"data": [f"{R}/data"], "baselines": [f"{R}/baselines"], **SCORED}),
     "coherence_trap": ("draw_coherence_trap", PICTURE, SCORED),
     "alignment": ("draw_alignment", PICTURE + TABLE, {"compat": [f"{R}/compat"], "runs": SHOWN_FOLDERS}),
+    "contrasts": (
+        "draw_contrasts",
+        PICTURE + TABLE,
+        {
+            "base": [f"{R}/base"],
+            "scores": [f"{R}/scores"],
+            "generations": expand(f"{R}/generate/{{of}}", of=CHECKPOINTS),
+            "runs": [f"{R}/{run}" for run in RUNS],
+            "curves": CURVE_RUNS,
+        },
+    ),
+    "claims": (
+        "judge_claims",
+        PICTURE + TABLE,
+        {"figures": sorted({f"{F}/{c['figure']}" for c in STUDY.resolved["claims"].values() if c["figure"]})},
+    ),
     "constants": ("tabulate_constants", TABLE, {}),
 }
+
+
+def manifest_of(place):
+    """The manifest of an artifact: a folder, or a figure, which is files of one name."""
+    return f"{place}.manifest.json" if place.startswith(F) else f"{place}/manifest.json"
 
 
 for name in FIGURES:
@@ -35,7 +57,7 @@ for name in FIGURES:
         name:
             name
         input:
-            [f"{folder}/manifest.json" for folders in taken.values() for folder in folders],
+            [manifest_of(place) for places in taken.values() for place in places],
         output:
             multiext(f"{F}/{name}.", *shown, "parquet", "caption.md", "manifest.json"),
         log:

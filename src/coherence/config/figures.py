@@ -37,6 +37,20 @@ class Arms(Bootstrapped):
     """The arm that the others are subtracted from, item by item."""
 
 
+class Claims(Strict):
+    """The verdicts."""
+
+    level: float = Field(gt=0.5, lt=1)
+    """Of the intervals of the figures that claims read; they must share it."""
+
+
+class Contrasts(Bootstrapped):
+    """Every arm and curve against its control."""
+
+    against: dict[str, str] = Field(min_length=1)
+    """Arm or curve -> its control. Pairs share seeds, so random numbers, start and data."""
+
+
 class CoherenceTrap(Bootstrapped):
     """Phi against accuracy along GRPO, and how alike the completions become."""
 
@@ -84,6 +98,8 @@ class Figures(Strict):
     alignment: Alignment
     arms: Arms
     coherence_trap: CoherenceTrap
+    claims: Claims | None = None
+    contrasts: Contrasts | None = None
     families: Families
     phi_trajectories: PhiTrajectories
     reward_components: RewardComponents
@@ -91,6 +107,7 @@ class Figures(Strict):
 
 
 NAMES = (
+    "claims",
     "sft_phases",
     "phase_table",
     "phi_trajectories",
@@ -99,11 +116,19 @@ NAMES = (
     "families",
     "coherence_trap",
     "alignment",
+    "contrasts",
     "constants",
 )
 """Every figure and table of a study, in the order in which its report tells them."""
+OPTIONAL = ("claims", "contrasts")
+"""Those that a study has only where its `figures` section says so."""
 GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_weights")
 """What figures of GRPO's steps tell of all arms."""
+
+
+def names(study: Mapping[str, Any]) -> list[str]:
+    """The figures and tables that a study has: some need a section of their own."""
+    return [name for name in NAMES if name not in OPTIONAL or study["figures"].get(name) is not None]
 
 
 def shown_arms(study: Mapping[str, Any]) -> list[str]:
@@ -117,8 +142,13 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     if name == "constants":
         return options
     pooled = {**options, "seeds": study["seeds"]}
+    if name == "claims":
+        return {**pooled, "claims": study["claims"]}
     if name in ("phase_table", "sft_phases"):
         return {**pooled, "gate": study["sft"]["gate"]}
+    if name == "contrasts":
+        told = {"task": study["data"]["task"], "token_class": study["sft"]["gate"]["token_class"]}
+        return {**pooled, "arms": sorted(study["grpo"]["arms"]), **told}
     if name in ("coherence_trap", "reward_components"):
         paid = {arm: study["grpo"]["arms"][arm]["rewards"] for arm in shown_arms(study)}
         grpo = {field: study["grpo"][field] for field in GRPO_FIELDS}

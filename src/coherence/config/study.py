@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from coherence.config import base, curves, data, evaluate, figures, grpo, hub, report, sft
 from coherence.config.base import EmbeddedModel, ModelConfig
+from coherence.config.claims import Claim, check_claims
 from coherence.config.compute import Compute
 from coherence.config.curves import Curves
 from coherence.config.data import REWARDS, DataConfig, ScreensData
@@ -41,6 +42,8 @@ class StudyConfig(Strict):
     grpo: GrpoConfig
     evaluate: EvaluateConfig
     curves: Curves | None = None
+    claims: dict[str, Claim] = Field(default_factory=dict)
+    """In the file the name of another file, beside it, that holds them."""
     figures: Figures
 
     @field_validator("seeds")
@@ -93,6 +96,13 @@ class StudyConfig(Strict):
         for arm in self.figures.shown or ():
             if arm not in self.grpo.arms:
                 raise ValueError(f"figures.shown: '{arm}' is not an arm of this study")
+        cells_of = {*self.grpo.arms, "sft", *(self.curves.runs if self.curves else ())}
+        for pair in (self.figures.contrasts.against if self.figures.contrasts else {}).items():
+            for name in set(pair) - cells_of:
+                raise ValueError(f"figures.contrasts.against: '{name}' is neither an arm nor a curve of this study")
+        if bool(self.claims) != (self.figures.claims is not None):
+            raise ValueError("`claims` and `figures.claims` go together")
+        check_claims(self.claims, figures.names(self.model_dump()), cells_of | {"all"}, len(self.seeds))
         if self.figures.arms.reference not in (self.figures.shown or self.grpo.arms):
             raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is no arm that is shown")
         return self
@@ -143,7 +153,7 @@ class Study:
             raise KeyError(f"seed {cell['seed']}")
         if cell.get("arm", "sft") not in ("sft", *self.arms):
             raise KeyError(f"arm {cell['arm']}")
-        if stage == "figures" and cell["name"] not in figures.NAMES:
+        if stage == "figures" and cell["name"] not in figures.names(self.resolved):
             raise KeyError(f"figure {cell['name']}")
         return SETTINGS[stage](self.resolved, **cell)
 
@@ -184,6 +194,8 @@ def check_name(path: Path, top: Path = Path("config")) -> None:
 def read_values(path: Path) -> dict[str, Any]:
     """The file's values over those of the file that its `base:` line names (deep merge, one level of files)."""
     values = _read_yaml(path)
+    if isinstance(values.get("claims"), str):
+        values["claims"] = _read_yaml(path.parent / values["claims"])
     if "base" not in values:
         return values
     below = values.pop("base")

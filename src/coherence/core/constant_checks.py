@@ -13,6 +13,22 @@ Verdict = Literal["holds", "fails", "tautology"]
 
 PUBLISHED_EXPONENTS = {384: 13, 768: 14, 3072: 16, 12288: 18}  # width: log2 T*, as published
 OTHER_WIDTHS = (512, 1024, 2048, 2304, 3584, 4096, 5120)  # non-triadic widths of public models
+PUBLISHED_CONTEXTS = {
+    "openai-community/gpt2": (768, 1024),
+    "Qwen/Qwen3-0.6B": (1024, 40_960),
+    "openai/gpt-oss-120b": (2880, 131_072),
+    "MiniMaxAI/MiniMax-M2.1": (3072, 196_608),
+    "Qwen/Qwen2.5-7B-Instruct": (3584, 32_768),
+    "mistralai/Mixtral-8x7B-v0.1": (4096, 32_768),
+    "Qwen/Qwen3-235B-A22B": (4096, 40_960),
+    "meta-llama/Llama-3.1-8B": (4096, 131_072),
+    "zai-org/GLM-4.5": (5120, 131_072),
+    "moonshotai/Kimi-K2-Instruct": (7168, 131_072),
+    "deepseek-ai/DeepSeek-V3": (7168, 163_840),
+    "Qwen/Qwen2.5-72B-Instruct": (8192, 32_768),
+    "meta-llama/Llama-3.1-70B": (8192, 131_072),
+}
+"""Width and positions (max_position_embeddings, n_positions) in the config.json of these repositories."""
 PUBLISHED_TAX = Fraction(1, 3)
 REAL_VOCABULARIES = (1_000, 32_000, 151_936, 248_320)
 GASEOUS_BELOW, CRYSTALLINE_FROM = Fraction(3, 10), Fraction(7, 10)
@@ -61,8 +77,8 @@ def verdict_of(covered: Iterable[bool], excluded: Iterable[bool] = ()) -> Verdic
 
 def constant_checks() -> list[ConstantCheck]:
     """Every published statement about kappa, sigma, T*, P Phi and the R phases, checked exactly."""
-    parts = _definitions, _conservation, _triadic_widths, _rationality, _context_tax, _products, _occurrence
-    return [check for part in (*parts, _kuramoto_phases) for check in part()]
+    parts = _definitions, _conservation, _triadic_widths, _rationality, _context_tax, _natural_context
+    return [check for part in (*parts, _products, _occurrence, _kuramoto_phases) for check in part()]
 
 
 Checks = Iterator[ConstantCheck]
@@ -142,6 +158,24 @@ def _context_tax() -> Checks:
         agree = ((_tax(d)[direction] == PUBLISHED_TAX) == is_power_of_two(Fraction(d, odd)) for d in SEARCHED_WIDTHS)
         statement = f"T* rounded {direction} costs exactly 1/3 iff d = {odd} * 2^k"
         yield _searched(f"context_tax_{direction}_exact", statement, agree)
+
+
+def _natural_context() -> Checks:
+    """T* beside the positions that public models have."""
+    ratios = {name: positions / t_star(width) for name, (width, positions) in PUBLISHED_CONTEXTS.items()}
+    equal, near = sum(r == 1 for r in ratios.values()), sum(Fraction(1, 2) <= r <= 2 for r in ratios.values())
+    low, high = (f"{float(r):.2g}" for r in (min(ratios.values()), max(ratios.values())))
+    computed = f"{equal} of {len(ratios)} equal, {near} within a factor of two; positions / T* from {low} to {high}"
+    told = "natural_context", "T*(d) is the natural context of a model of width d", "positions = T*(d)", computed
+    note = "positions of public models, from their config.json"
+    yield ConstantCheck(*told, "claim", verdict_of(r == 1 for r in ratios.values()), note)
+    by_width: dict[int, set[int]] = {}
+    for width, positions in PUBLISHED_CONTEXTS.values():
+        by_width.setdefault(width, set()).add(positions)
+    several = {width: sorted(found) for width, found in by_width.items() if len(found) > 1}
+    listed = "; ".join(f"d = {width}: {', '.join(map(str, found))}" for width, found in several.items())
+    told = "context_by_width", "the width of a model decides its context", "one context per width", listed or "one each"
+    yield ConstantCheck(*told, "claim", verdict_of([not several]), note)
 
 
 def _products() -> Checks:

@@ -1,0 +1,89 @@
+"""The verdict on every claim, from the data of the study's other figures and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from coherence.config.claims import Claim
+from coherence.core.constant_checks import Verdict
+from coherence.core.verdicts import (
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+    REFUTED,
+    SUPPORTED,
+    Evidence,
+    detectable,
+    holm,
+    margin,
+    p_value,
+    verdict,
+)
+
+VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_TESTABLE)
+EXACT: Mapping[Verdict, str] = {"holds": SUPPORTED, "fails": REFUTED, "tautology": NOT_TESTABLE}
+NOTHING = {"estimate": np.nan, "low": np.nan, "high": np.nan, "seeds": 0, "p": np.nan, "margin": np.nan}
+
+
+def row_of(name: str, claim: Claim, data: pd.DataFrame) -> dict[str, Any] | None:
+    """The one row of a figure's data that decides a claim, None where there is none; ValueError where the data lack the
+    column, or several rows are meant."""
+    rows = data[data["seed"].isna()] if "seed" in data else data
+    for column, value in claim.take.items():
+        if column not in rows:
+            raise ValueError(f"claims.{name}.take: the data of '{claim.figure}' have no column '{column}'")
+        rows = rows[rows[column].isna() if value is None else rows[column] == value]
+    if len(rows) > 1:
+        raise ValueError(f"claims.{name}.take: {len(rows)} rows of '{claim.figure}' are meant, it must be one")
+    return None if rows.empty else {str(column): value for column, value in rows.iloc[0].items()}
+
+
+def judge(claims: Mapping[str, Claim], data: Mapping[str, pd.DataFrame], level: float) -> pd.DataFrame:
+    """One row per claim: estimate, interval, seeds, adjusted P, margin (signed towards the claim), verdict and why.
+
+    `data` are the tables of the figures that claims name.
+    """
+    rows = {name: _weighed(name, claim, data, level) for name, claim in claims.items()}
+    for family in {claim.family for claim in claims.values()}:
+        own = [name for name in rows if claims[name].family == family and rows[name]["verdict"] is None]
+        for name, adjusted in zip(own, holm([rows[name]["p"] for name in own]), strict=True):
+            claim, row = claims[name], rows[name]
+            assert claim.threshold is not None and claim.comparator is not None
+            row["p"], row["verdict"] = (
+                adjusted,
+                verdict(row.pop("evidence"), claim.threshold, claim.comparator, adjusted),
+            )
+    return pd.DataFrame([{"claim": name, **_told(claims[name]), **row} for name, row in rows.items()])
+
+
+def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: float) -> dict[str, Any]:
+    """A row with its evidence and unadjusted P; the verdict is None until its family is corrected."""
+    if claim.figure is None:
+        return {**NOTHING, "verdict": NOT_TESTABLE, "why": claim.not_testable}
+    row = row_of(name, claim, data[claim.figure])
+    if claim.exact:
+        if row is None:
+            raise ValueError(f"claims.{name}.take: no such row in '{claim.figure}'")
+        return {**NOTHING, "verdict": EXACT[row["verdict"]], "why": f"{row['computed']}; {row['note']}".strip("; ")}
+    if row is None or int(row["seeds"]) < claim.seeds or not np.isfinite([row["low"], row["high"]]).all():
+        left = 0 if row is None else int(row["seeds"])
+        return {**NOTHING, "verdict": NOT_TESTABLE, "why": f"{left} runs are left to test it, {claim.seeds} are needed"}
+    estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
+    evidence = Evidence(estimate, low, high, int(row["seeds"]), level)
+    assert claim.threshold is not None
+    towards = 1 if claim.comparator == ">" else -1
+    told = {key: getattr(evidence, key) for key in ("estimate", "low", "high", "seeds")}
+    told |= {"p": p_value(evidence, claim.threshold), "margin": towards * margin(evidence, claim.threshold)}
+    return {**told, "verdict": None, "why": f"detectable: {detectable(evidence):.3g}", "evidence": evidence}
+
+
+def _told(claim: Claim) -> dict[str, Any]:
+    return {
+        "text": claim.claim,
+        "source": claim.source,
+        "family": claim.family,
+        "figure": claim.figure,
+        "comparator": claim.comparator,
+        "threshold": claim.threshold,
+    }

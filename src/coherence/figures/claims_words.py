@@ -1,0 +1,42 @@
+"""The table of claims and verdicts, and its caption."""
+
+from collections import Counter
+
+import pandas as pd
+
+from coherence.core.verdicts import ALPHA
+from coherence.figures.arms_words import interval
+from coherence.figures.claims import VERDICTS
+from coherence.figures.tables import Table
+
+
+def table(data: pd.DataFrame) -> Table:
+    """One row per claim: the verdict first, then what is claimed, the number and its threshold, and what decides."""
+    headers = ["", "verdict", "claim", "measured", "claimed", "runs", "P (Holm)", "source", "from"]
+    rows = [
+        [
+            row["claim"],
+            row["verdict"],
+            row["text"],
+            row["why"] if pd.isna(row["estimate"]) else interval(row, ".3g"),
+            f"{row['comparator']} {row['threshold']:g}" if pd.notna(row["threshold"]) else "exact",
+            str(row["seeds"]) if row["seeds"] else "-",
+            "-" if pd.isna(row["p"]) else f"{row['p']:.2g}",
+            row["source"],
+            row["figure"] or "-",
+        ]
+        for row in data.to_dict("records")
+    ]
+    return Table(headers, rows, ["l", "l", r"p{0.3\textwidth}", "l", "l", "r", "r", "l", "l"])
+
+
+def caption(data: pd.DataFrame, level: float) -> str:
+    """How many claims hold, and how that was decided."""
+    counts, families = Counter(data["verdict"]), data["family"].nunique()
+    told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
+    return f"""\
+**Claims and verdicts.** {len(data)} claims: {told}. Each was written down with its number, comparator and threshold
+before the study ran. Intervals are at {level:.0%}, over seeds; P is two-sided against the threshold, corrected by Holm
+within each of {families} families. A claim is supported or refuted where P is below {ALPHA:g}, by the side on which
+the number lies, else inconclusive; exact claims are decided by arithmetic. The figure shows the distance of each number
+from its threshold in units of its interval's half, positive where it speaks for the claim."""
