@@ -1,4 +1,5 @@
 # make all    the embedded study, from base model to figures        make demo   the same in about a minute
+# make claims  every claim judged: config/claims_study.yaml, about an hour and a half
 # make test   every test                                            make lint   what keeps the house clean
 # make slurm-test   the demo on a real SLURM on this machine (root, apt)      make slurm-test-full   and what can go wrong
 # make clean-scratch  what stopped runs have left to go on from; REMOVE=all or REMOVE=IDENTITY takes it away
@@ -9,11 +10,14 @@ CORES  ?= 2
 BIN    := .venv/bin
 STUDY  ?= default
 
-.PHONY: all demo test lint lock schema bench publish clean-scratch slurm-test slurm-test-full
+.PHONY: all claims demo test lint lock schema bench publish clean-scratch slurm-test slurm-test-full
 
 all: .venv/ready
 	@test -f config/$(STUDY).yaml || { echo "error: config/$(STUDY).yaml does not exist" >&2; exit 2; }
 	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/$(STUDY).yaml -- all
+
+claims:
+	@$(MAKE) --no-print-directory all STUDY=claims_study
 
 demo: .venv/ready
 	@$(BIN)/snakemake --cores $(CORES) --quiet reason host --configfile config/demo.yaml -- all

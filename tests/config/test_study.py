@@ -9,7 +9,7 @@ from repository import REPO
 from coherence.config.resolved import model_files
 from coherence.config.study import Study, deep_merge, load_study, read_values
 
-CONFIGS = sorted((REPO / "config").rglob("*.yaml"))
+CONFIGS = sorted(path for path in (REPO / "config").rglob("*.yaml") if path.name != "claims.yaml")
 
 
 def default() -> dict:
@@ -123,3 +123,43 @@ def test_how_many_processes_train_is_nothing_to_the_stages_that_take_one() -> No
         assert one.settings(stage, **cell) == two.settings(stage, **cell)
     for stage, cell in {"sft": {"seed": 0}, "grpo": cells}.items():
         assert one.settings(stage, **cell) != two.settings(stage, **cell)
+
+
+def claims_study() -> dict:
+    return read_values(REPO / "config/claims_study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda c: c["claims"]["melt"].update(figure="contrast"), "claims.melt.figure: no figure 'contrast' here"),
+        (lambda c: c["claims"]["melt"]["take"].update(arm="melted"), "claims.melt.take.arm: no cell 'melted'"),
+        (lambda c: c.update(seeds=[0, 1]), "needs 3 seeds, the study has 2"),
+        (lambda c: c["claims"]["melt"].pop("threshold"), "comparator and threshold go together"),
+        (lambda c: c["claims"]["melt"].update(not_testable="why"), "or why it is `not_testable`"),
+        (lambda c: c["claims"]["melt"].update(treshold=1), "did you mean 'threshold'?"),
+        (lambda c: c.pop("claims"), "`claims` and `figures.claims` go together"),
+        (lambda c: c["figures"]["contrasts"]["against"].update(tusk="task"), "'tusk' is neither an arm nor a curve"),
+        (lambda c: c["figures"].update(shown=["task", "crl"]), "figures.shown: 'crl' is not an arm"),
+        (lambda c: c["curves"]["runs"]["matched"].update(base="macthed"), "no base 'macthed' (has: matched, blank)"),
+        (lambda c: c["curves"]["bases"]["matched"].update(heads=5), "curves.bases.matched"),
+        (
+            lambda c: c["grpo"]["arms"]["cascade+metric"]["cascade"]["gate"].update(metric="task/clik"),
+            "cascade.gate.metric: no metric 'task/clik'",
+        ),
+    ],
+)
+def test_a_mistake_about_arms_curves_or_claims_is_named_before_anything_trains(edit, said: str) -> None:
+    values = claims_study()
+    edit(values)
+    with pytest.raises(ValueError) as error:
+        Study("x", values)
+    assert said in str(error.value)
+
+
+def test_the_curves_differ_in_what_they_name_and_share_the_rest() -> None:
+    study = Study("claims_study", claims_study())
+    base, own = study.settings("base")["model"], study.settings("bases", base="matched")["model"]
+    assert own == base | {"prior": "format"}
+    fast, plain = (study.settings("curves", curve=name, seed=0)["sft"] for name in ("mismatched-fast", "mismatched"))
+    assert fast == plain | {"learning_rate": 2e-3} and plain["max_steps"] == 400

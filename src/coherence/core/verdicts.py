@@ -23,7 +23,7 @@ class Evidence:
 
 
 def margin(evidence: Evidence, threshold: float) -> float:
-    """(estimate - threshold) in units of the interval's half towards it: beyond 1, the interval is off the threshold."""
+    """(estimate - threshold) in units of the half of the interval that faces it: beyond 1 the interval is off it."""
     end = evidence.low if evidence.estimate > threshold else evidence.high
     apart, half = evidence.estimate - threshold, abs(evidence.estimate - end)
     return apart / half if half > 0 else math.copysign(math.inf, apart) if apart else 0.0

@@ -1,6 +1,7 @@
 """The table of claims and verdicts, and its caption."""
 
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 
@@ -25,9 +26,14 @@ def table(data: pd.DataFrame) -> Table:
             row["source"],
             row["figure"] or "-",
         ]
-        for row in data.to_dict("records")
+        for row in rows_of(data)
     ]
     return Table(headers, rows, ["l", "l", r"p{0.3\textwidth}", "l", "l", "r", "r", "l", "l"])
+
+
+def rows_of(data: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table's rows by column."""
+    return [{str(column): value for column, value in row.items()} for row in data.to_dict("records")]
 
 
 def caption(data: pd.DataFrame, level: float) -> str:

@@ -69,14 +69,14 @@ def gradient_spike(metrics: pd.DataFrame, start: int | None) -> float:
 def of_curve(run: Run, token_class: str) -> Values:
     """What one SFT curve did: entropy as shares of ln V, accuracy of a class of tokens; NaN steps if never reached."""
     entropy, accuracy = run.metrics["all/entropy_share"], run.metrics[f"{token_class}/accuracy"]
-    level = accuracy.rolling(JUMP).mean()
-    reached = run.metrics["step"][level >= LEVEL]
+    reached = run.metrics["step"][accuracy.rolling(JUMP).mean() >= LEVEL]
+    smooth = accuracy.rolling(3, center=True).median()  # one lucky batch is no jump
     return {
         "first_loss": run.metrics["loss"].iloc[0],
         "first_entropy": entropy.iloc[0],
         "peak_entropy": entropy.max(),
         "melt": entropy.max() - entropy.iloc[0],
-        "jump": (level - level.shift(JUMP)).max(),
+        "jump": smooth.diff(JUMP).max(),
         "steps_to_level": float(reached.iloc[0]) if len(reached) else np.nan,
         "last_accuracy": accuracy.tail(LAST).mean(),
     }

@@ -1,0 +1,61 @@
+"""From intervals to verdicts: against SciPy's own t-test, and how often a family of true nulls goes wrong."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from coherence.core.verdicts import ALPHA, Evidence, detectable, holm, margin, p_value, verdict
+from coherence.figures.contrasts import student_interval
+
+RNG = np.random.default_rng(5)
+
+
+def evidence(values: np.ndarray) -> Evidence:
+    found = student_interval(values, 0.95)
+    return Evidence(found.estimate, found.low, found.high, len(values))
+
+
+@pytest.mark.parametrize("threshold", [-0.3, 0.0, 0.4, 2.0])
+def test_p_is_that_of_the_t_test(threshold: float) -> None:
+    values = RNG.normal(0.3, 0.5, 6)
+    assert p_value(evidence(values), threshold) == pytest.approx(stats.ttest_1samp(values, threshold).pvalue)
+
+
+def test_an_interval_that_ends_at_the_threshold_has_p_alpha_and_margin_one() -> None:
+    one = Evidence(0.5, 0.2, 0.8, 5)
+    assert margin(one, 0.2) == pytest.approx(1) and p_value(one, 0.2) == pytest.approx(ALPHA)
+    assert margin(one, 0.8) == pytest.approx(-1) and margin(one, 0.5) == 0
+    lopsided = Evidence(0.9, 0.5, 1.0, 5)  # clipped at 1: the half that faces the threshold decides
+    assert margin(lopsided, 0.5) == pytest.approx(1)
+    assert margin(Evidence(1, 1, 1, 5), 0.5) == math.inf
+
+
+def test_verdicts_follow_the_side_and_the_adjusted_p() -> None:
+    one = Evidence(0.5, 0.2, 0.8, 5)
+    assert [verdict(one, 0.0, side, 0.01) for side in "><"] == ["supported", "refuted"]
+    assert [verdict(one, 0.9, side, 0.01) for side in "><"] == ["refuted", "supported"]
+    assert verdict(one, 0.0, ">", 0.06) == "inconclusive"
+
+
+def test_a_family_of_true_nulls_is_seldom_wrong_about_any() -> None:
+    wrong = 0
+    for _ in range(400):
+        family = [evidence(RNG.normal(0, 1, 5)) for _ in range(8)]
+        adjusted = holm([p_value(one, 0.0) for one in family])
+        wrong += any(verdict(one, 0.0, ">", p) != "inconclusive" for one, p in zip(family, adjusted, strict=True))
+    assert 1 <= wrong <= stats.binom.ppf(0.999, 400, ALPHA)
+
+
+def test_what_is_called_detectable_is_detected_as_often_as_promised() -> None:
+    spread = 0.5
+    values = [RNG.normal(0, spread, 5) for _ in range(2000)]
+    apart = float(np.mean([detectable(evidence(v)) for v in values[:200]])) / stats.t.ppf(0.975, 4) * 2.7764
+    found = np.mean([p_value(evidence(v + apart), 0.0) < ALPHA for v in values])
+    assert 0.72 < found < 0.88
+
+
+def test_one_seed_decides_nothing() -> None:
+    with pytest.raises(ValueError, match="one seed"):
+        p_value(Evidence(1, 1, 1, 1), 0)

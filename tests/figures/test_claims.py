@@ -1,0 +1,106 @@
+"""Verdicts from made tables: each kind, families, what is missing, and what is named wrongly."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from coherence.config.claims import Claim
+from coherence.core.constant_checks import constant_checks
+from coherence.figures.claims import judge
+from coherence.figures.claims_figure import draw
+from coherence.figures.claims_words import caption, table
+from coherence.figures.constants import check_rows
+
+ROWS = [
+    ("a", 0.30, 0.20, 0.40, 5),
+    ("b", -0.30, -0.40, -0.20, 5),
+    ("c", 0.05, -0.20, 0.30, 5),
+    ("few", 0.30, 0.20, 0.40, 2),
+]
+
+
+def data() -> dict[str, pd.DataFrame]:
+    pooled = pd.DataFrame(ROWS, columns=["arm", "estimate", "low", "high", "seeds"]).assign(seed=None)
+    own = pooled.assign(seed=0, estimate=99.0)
+    contrasts = pd.concat([pooled, own], ignore_index=True).assign(quantity="strict", against=None)
+    return {"contrasts": contrasts, "constants": check_rows(constant_checks())}
+
+
+def claim(**how: object) -> Claim:
+    told = {"claim": "words", "source": "somewhere", "family": "one"} | how
+    return Claim.parse(told, "claim")
+
+
+def about(arm: str, comparator: str = ">", **how: object) -> Claim:
+    take = {"arm": arm, "quantity": "strict", "against": None}
+    return claim(figure="contrasts", take=take, comparator=comparator, threshold=0.0, **how)
+
+
+CLAIMS = {
+    "yes": about("a"),
+    "no": about("a", "<"),
+    "down": about("b", "<"),
+    "perhaps": about("c"),
+    "few": about("few"),
+    "gone": about("nobody"),
+    "irrational": claim(figure="constants", take={"name": "t_star_irrational"}),
+    "product": claim(figure="constants", take={"name": "t_star_384"}),
+    "empty": claim(figure="constants", take={"name": "conservation"}),
+    "closed": claim(not_testable="nobody has the data"),
+}
+
+
+@pytest.fixture
+def judged() -> pd.DataFrame:
+    return judge(CLAIMS, data(), 0.95).set_index("claim")
+
+
+def test_each_claim_gets_its_verdict(judged: pd.DataFrame) -> None:
+    assert judged["verdict"].to_dict() == {
+        "yes": "supported",
+        "no": "refuted",
+        "down": "supported",
+        "perhaps": "inconclusive",
+        "few": "not testable here",
+        "gone": "not testable here",
+        "irrational": "refuted",
+        "product": "supported",
+        "empty": "not testable here",
+        "closed": "not testable here",
+    }
+    assert judged.loc["few", "why"] == "2 runs are left to test it, 3 are needed"
+    assert judged.loc["yes", "margin"] == pytest.approx(3) and judged.loc["no", "margin"] == pytest.approx(-3)
+
+
+def test_a_family_corrects_and_other_families_do_not() -> None:
+    alone = judge({"x": about("c", family="alone")}, data(), 0.95)
+    many = judge({f"x{n}": about("c") for n in range(4)} | {"y": about("c", family="other")}, data(), 0.95)
+    p = many.set_index("claim")["p"]
+    assert p["y"] == alone["p"].iloc[0] and p["x0"] == min(1.0, 4 * p["y"])
+
+
+def test_table_figure_and_caption_tell_the_same(judged: pd.DataFrame) -> None:
+    rows = {row[0]: row for row in table(judged.reset_index()).rows}
+    assert rows["yes"][1:5] == ["supported", "words", "0.3 [0.2, 0.4]", "> 0"]
+    assert rows["closed"][3] == "nobody has the data"
+    assert "10 claims: 3 supported, 2 refuted, 1 inconclusive, 4 not testable here" in " ".join(
+        caption(judged.reset_index(), 0.95).split()
+    )
+    labels = [text.get_text() for text in draw(judged.reset_index()).axes[0].get_yticklabels()]
+    assert labels == ["yes", "no", "down", "perhaps"]
+
+
+def test_what_is_named_wrongly_is_said() -> None:
+    with pytest.raises(ValueError, match="have no column 'armm'"):
+        judge({"x": claim(figure="contrasts", take={"armm": "a"}, comparator=">", threshold=0.0)}, data(), 0.95)
+    with pytest.raises(ValueError, match="4 rows of 'contrasts' are meant"):
+        judge(
+            {"x": claim(figure="contrasts", take={"quantity": "strict"}, comparator=">", threshold=0.0)}, data(), 0.95
+        )
+    with pytest.raises(ValueError, match="no such row in 'constants'"):
+        judge({"x": claim(figure="constants", take={"name": "t"})}, data(), 0.95)
+
+
+def test_infinite_margins_are_drawn() -> None:
+    made = judge({"x": about("a")}, data(), 0.95).assign(margin=np.inf)
+    assert draw(made).axes[0].get_xlim()[1] > 6
