@@ -36,6 +36,7 @@ DRAWN = {
             "curves": CURVE_RUNS,
         },
     ),
+    "gates": ("draw_gates", PICTURE, {"grpo": [f"{R}/{run}" for run in RUNS[len(SFT) :]]}),
     "claims": (
         "judge_claims",
         PICTURE + TABLE,

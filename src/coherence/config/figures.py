@@ -67,6 +67,24 @@ class Families(Strict):
     """Of the bootstrap intervals."""
 
 
+class NoiseGate(Strict):
+    """The gate that noise is tried on: that of a cascade."""
+
+    baseline: int = Field(ge=2)
+    window: int = Field(ge=2)
+    alpha: float = Field(gt=0, lt=1)
+
+
+class Gates(Strict):
+    """The alarm on every run, and gates at noise."""
+
+    resamples: int = Field(ge=10)
+    """Of each run's course."""
+    series: int = Field(ge=100)
+    """Of noise, for each correlation."""
+    gate: NoiseGate
+
+
 class PhiTrajectories(Strict):
     """Phi over tokens and over training."""
 
@@ -101,6 +119,7 @@ class Figures(Strict):
     claims: Claims | None = None
     contrasts: Contrasts | None = None
     families: Families
+    gates: Gates | None = None
     phi_trajectories: PhiTrajectories
     reward_components: RewardComponents
     sft_phases: SftPhases
@@ -117,10 +136,11 @@ NAMES = (
     "coherence_trap",
     "alignment",
     "contrasts",
+    "gates",
     "constants",
 )
 """Every figure and table of a study, in the order in which its report tells them."""
-OPTIONAL = ("claims", "contrasts")
+OPTIONAL = ("claims", "contrasts", "gates")
 """Those that a study has only where its `figures` section says so."""
 GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_weights")
 """What figures of GRPO's steps tell of all arms."""
@@ -146,6 +166,9 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
         return {**pooled, "claims": study["claims"]}
     if name in ("phase_table", "sft_phases"):
         return {**pooled, "gate": study["sft"]["gate"]}
+    if name == "gates":
+        told = {"task": study["data"]["task"], "alarm": study["grpo"]["alarm"], "steps": study["grpo"]["steps"]}
+        return {**pooled, "arms": sorted(study["grpo"]["arms"]), **told}
     if name == "contrasts":
         told = {"task": study["data"]["task"], "token_class": study["sft"]["gate"]["token_class"]}
         return {**pooled, "arms": sorted(study["grpo"]["arms"]), **told}

@@ -100,6 +100,8 @@ class StudyConfig(Strict):
         for pair in (self.figures.contrasts.against if self.figures.contrasts else {}).items():
             for name in set(pair) - cells_of:
                 raise ValueError(f"figures.contrasts.against: '{name}' is neither an arm nor a curve of this study")
+        if self.figures.gates and self.grpo.alarm is None:
+            raise ValueError("figures.gates replays grpo.alarm, which this study does not have")
         if bool(self.claims) != (self.figures.claims is not None):
             raise ValueError("`claims` and `figures.claims` go together")
         check_claims(self.claims, figures.names(self.model_dump()), cells_of | {"all"}, len(self.seeds))

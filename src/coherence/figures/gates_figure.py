@@ -1,0 +1,63 @@
+"""Draw when the alarm sounds in each run, and how often gates fire at noise."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from coherence.figures import style
+from coherence.figures.gates import GATES
+from coherence.figures.strips import name_rows
+
+TRAPPED, HEALTHY = "#d55e00", "#0072b2"
+
+
+@style.paper_style()
+def draw(data: pd.DataFrame) -> Figure:
+    """Every run as a mark at the step of its alarm, and the share of noise series in which a gate fires."""
+    replays = data[data["part"] == "replay"]
+    arms = list(dict.fromkeys(replays["name"]))
+    figure = style.new_figure(style.DOUBLE, 0.8 + 0.17 * len(arms))
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    draw_replays(left, replays, arms)
+    draw_noise(right, data[data["part"] == "noise"])
+    style.title(left, "a", "the alarm, replayed on every run")
+    style.title(right, "b", "gates fired by noise")
+    return figure
+
+
+def draw_replays(ax: Axes, replays: pd.DataFrame, arms: list[str]) -> Axes:
+    """Marks at alarm steps; runs without an alarm stand at the right edge, hollow. Colour: whether the run ended
+    trapped."""
+    edge = float(replays["steps"].max()) * 1.06
+    for y, arm in enumerate(arms):
+        own = replays[replays["name"] == arm].sort_values("seed")
+        for offset, row in zip(_offsets(len(own)), own.to_dict("records"), strict=True):
+            colour = TRAPPED if row["trapped"] else HEALTHY
+            silent = pd.isna(row["step"])
+            face = "white" if silent else colour
+            x = edge if silent else row["step"]
+            ax.plot(x, y + offset, "o", color=colour, markerfacecolor=face, markersize=3, clip_on=False)
+    name_rows(ax, arms)
+    ax.set_xlim(0, edge)
+    ax.set_xlabel("GRPO step of the alarm (hollow: none)")
+    for colour, text, height in ((TRAPPED, "ended trapped", 0.97), (HEALTHY, "did not", 0.9)):
+        ax.text(0.02, height, text, color=colour, transform=ax.transAxes, va="top", fontsize=7)
+    return ax
+
+
+def _offsets(count: int) -> list[float]:
+    """Places of a few marks across one line."""
+    return [0.6 * (i - (count - 1) / 2) / max(count, 1) for i in range(count)]
+
+
+def draw_noise(ax: Axes, rows: pd.DataFrame) -> Axes:
+    """Share of noise series that fire each gate, by their correlation from step to step."""
+    for name, colour, marker in (("published", TRAPPED, "^"), ("rise", HEALTHY, "o")):
+        own = rows[rows["name"] == name]
+        ax.plot(own["correlation"], own["share"], marker=marker, color=colour, markersize=4)
+        last = own.iloc[0]
+        style.note(ax, GATES[name], (last["correlation"], last["share"]), (4, -9), colour)
+    ax.set_ylim(-0.03, 1.05)
+    ax.set_xlabel("correlation of neighbouring steps")
+    ax.set_ylabel("share of series that fire")
+    return ax
