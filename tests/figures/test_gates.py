@@ -41,7 +41,7 @@ def test_trapped_runs_sound_and_healthy_ones_do_not() -> None:
 
 
 def test_resampling_keeps_the_course_and_what_belongs_together() -> None:
-    series = watched(RUNS[0], "grounding").to_numpy(dtype=float)
+    series = watched(RUNS[0], "grounding").to_numpy(dtype=float, copy=True)
     series[:, 1] = series[:, 0]  # two metrics that move as one
     again = resampled(series, np.random.default_rng(0))
     assert again.shape == series.shape and not np.array_equal(again, series)
