@@ -10,14 +10,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from coherence.config.figures import NAMES
+from coherence.config.figures import names
+from coherence.config.resolved import read_resolved
 from coherence.console import run_cli
 from coherence.provenance.artifact import manifest_bytes, read_card, read_manifest
 from coherence.provenance.files import damage
 
 EMBEDDED = "default"
 FIGURES = Path("docs/figures")
-DOCUMENTS = (Path("README.md"), Path("docs/alignment.md"), Path("docs/real_input.md"))
+DOCUMENTS = (Path("README.md"), *(Path("docs", f"{name}.md") for name in ("alignment", "claims", "real_input")))
 BENCHMARKS = Path("benchmarks/results/bench.jsonl")
 SUFFIXES = ("png", "md", "csv", "parquet", "caption.md")
 REPORT = "report.json"
@@ -36,7 +37,7 @@ def main(study: str = EMBEDDED) -> None:
     Args:
         study: name of the study, which is config/STUDY.yaml.
     """
-    stems = [Path("figs", study, name) for name in NAMES]
+    stems = [Path("figs", study, name) for name in names(read_resolved(Path("results", study, "study.json")))]
     check(stems, study)
     if study == EMBEDDED:
         check_benchmark()  # whose table stands in README, beside this study's numbers
@@ -120,14 +121,17 @@ def rewrite() -> None:
 
 def generated() -> dict[str, str]:
     """All generated blocks, from docs/figures and the benchmark's records; ValueError for bytes that were edited."""
-    from coherence.report.published import embedded_blocks, study_block
+    from coherence.report.published import CLAIMS, claims_blocks, embedded_blocks, study_block
 
     found: dict[str, str] = {}
     for folder in sorted(path.parent for path in FIGURES.glob("*/manifest.json")):
         fault = damage(folder, read_manifest(folder)["files"])
         if fault:
             raise ValueError(f"{fault}: `make publish` copies what the study made")
-        found |= embedded_blocks(folder) if folder.name == EMBEDDED else {folder.name: study_block(folder)}
+        if (folder / f"{CLAIMS}.parquet").is_file():
+            found |= claims_blocks(folder)
+        else:
+            found |= embedded_blocks(folder) if folder.name == EMBEDDED else {folder.name: study_block(folder)}
     return found | {"performance": performance()}
 
 

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -24,6 +25,31 @@ def embedded_blocks(folder: Path) -> dict[str, str]:
         "conventions": conventions(folder),
         "consequences": consequences(folder),
     }
+
+
+CLAIMS = "claims"
+
+
+def claims_blocks(folder: Path) -> dict[str, str]:
+    """The ledger's verdicts: `claims` for the README, a line each; `verdicts` and `contrasts` whole, for their page."""
+    data = pd.read_parquet(folder / f"{CLAIMS}.parquet")
+    counts = ", ".join(f"{n} {name}" for name, n in data["verdict"].value_counts().items())
+    rows = [[row["text"], row["verdict"], _measured(row)] for row in data.to_dict("records")]
+    short = to_markdown(Table(["claim", "verdict", "measured, and what was claimed"], rows, ["l", "l", "l"]))
+    whole = {name: (folder / f"{name}.md").read_text(encoding="utf-8") for name in (CLAIMS, "contrasts")}
+    said = {name: (folder / f"{name}.caption.md").read_text(encoding="utf-8") for name in whole}
+    return {
+        "claims": f"{short}\n{len(data)} claims: {counts}. Judged anew by {remake(folder, 'claims.md')}\n",
+        "verdicts": f"{whole[CLAIMS]}\n{said[CLAIMS]}",
+        "contrasts": f"{whole['contrasts']}\n{said['contrasts']}",
+    }
+
+
+def _measured(row: Mapping[Hashable, Any]) -> str:
+    """The number with its interval and what it was held against, or why there is none."""
+    if pd.isna(row["estimate"]):
+        return str(row["why"])
+    return f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}] ({row['comparator']} {row['threshold']:g})"
 
 
 def study_block(folder: Path) -> str:
