@@ -165,6 +165,20 @@ def checkpoint(wildcards):
 
 RUNS, SHOWN_RUNS = (list(map(run_of, cells)) for cells in (CHECKPOINTS, SHOWN_CHECKPOINTS))
 
+CURVES = STUDY.resolved["curves"] or {"bases": {}, "runs": {}}
+CURVE_RUNS = expand(f"{R}/curves/{{curve}}/seed{{seed}}", curve=CURVES["runs"], seed=STUDY.seeds)
+
+
+def base_of(curve):
+    """The folder of the base that a curve starts from."""
+    name = CURVES["runs"][curve]["base"]
+    return f"{R}/bases/{name}" if name else f"{R}/base"
+
+
+def manifest_of(place):
+    """The manifest of an artifact: a folder, or a figure, which is files of one name."""
+    return f"{place}.manifest.json" if place.startswith(F) else f"{place}/manifest.json"
+
 
 wildcard_constraints:
     seed="|".join(map(str, STUDY.seeds)),

@@ -1,14 +1,4 @@
 # SFT alone, not stopped by its gate: what transitions are inferred from.
-CURVES = STUDY.resolved["curves"] or {"bases": {}, "runs": {}}
-CURVE_RUNS = expand(f"{R}/curves/{{curve}}/seed{{seed}}", curve=CURVES["runs"], seed=STUDY.seeds)
-
-
-def base_of(curve):
-    """The folder of the base that a curve starts from."""
-    name = CURVES["runs"][curve]["base"]
-    return f"{R}/bases/{name}" if name else f"{R}/base"
-
-
 wildcard_constraints:
     curve="|".join(map(re.escape, CURVES["runs"])) or "none",
     base="|".join(map(re.escape, CURVES["bases"])) or "none",

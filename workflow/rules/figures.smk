@@ -46,11 +46,6 @@ DRAWN = {
 }
 
 
-def manifest_of(place):
-    """The manifest of an artifact: a folder, or a figure, which is files of one name."""
-    return f"{place}.manifest.json" if place.startswith(F) else f"{place}/manifest.json"
-
-
 for name in FIGURES:
     program, shown, taken = DRAWN[name]
 
