@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from coherence.core.groups import all_wrong_share, zero_variance_share
 from coherence.core.statistics import (
     bootstrap_mean,
     interval,
     paired,
     student,
-    zero_variance_share,
 )
 
 Array = npt.NDArray[np.float64]
@@ -174,3 +174,7 @@ def test_mistakes_are_named(x: Any, options: dict[str, Any], message: str) -> No
 def test_unpaired_arms_are_refused() -> None:
     with pytest.raises(ValueError, match="same seeds and items"):
         paired(np.zeros((2, 3)), np.zeros((1, 3)))
+
+
+def test_a_group_is_all_wrong_unless_one_of_it_is_right() -> None:
+    assert all_wrong_share([[0, 1], [0, 0], [0.5, math.nan], [math.nan, 1]]) == 0.5

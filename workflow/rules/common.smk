@@ -16,7 +16,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
 )
 
-from coherence.config.figures import shown_arms
+from coherence.config.evaluate import shown_arms
 from coherence.config.hub import repositories
 from coherence.config.resolved import WEIGHTS, data_files, model_files
 from coherence.config.study import check_name, load_study

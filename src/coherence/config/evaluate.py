@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import Field
 
 from coherence.config.compute import in_one_process
-from coherence.config.figures import shown_arms
 from coherence.config.strict import Strict
 
 
@@ -37,6 +36,11 @@ def score_settings(study: Mapping[str, Any]) -> dict[str, Any]:
         "arms": sorted(study["grpo"]["arms"]),
         "seeds": study["seeds"],
     }
+
+
+def shown_arms(study: Mapping[str, Any]) -> list[str]:
+    """Arms that figures show one by one, by name."""
+    return sorted(study["figures"]["shown"] or study["grpo"]["arms"])
 
 
 def compat_settings(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from coherence.config.evaluate import shown_arms
 from coherence.config.strict import Strict
 
 
@@ -149,11 +150,6 @@ GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_wei
 def names(study: Mapping[str, Any]) -> list[str]:
     """The figures and tables that a study has: some need a section of their own."""
     return [name for name in NAMES if name not in OPTIONAL or study["figures"].get(name) is not None]
-
-
-def shown_arms(study: Mapping[str, Any]) -> list[str]:
-    """Arms that figures show one by one, by name."""
-    return sorted(study["figures"]["shown"] or study["grpo"]["arms"])
 
 
 def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:

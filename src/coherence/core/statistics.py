@@ -1,6 +1,6 @@
 """Intervals for means over seeds and items, and for paired differences.
 
-Legend: S seeds, I items (column i is one item), K clusters of items, R resamples, P prompts, G group.
+Legend: S seeds, I items (column i is one item), K clusters of items, R resamples.
 Every random stream is a numpy Generator that the caller seeds. Seeds are drawn with replacement, then clusters of
 items, one draw of clusters for all seeds. Few seeds drawn with replacement spread too little, so the percentile ends
 are stretched about the estimate by Student's t (`interval`).
@@ -110,25 +110,6 @@ def _within(angle: float, freedom: int) -> float:
         term *= (power + 1) / (power + 2) * math.cos(angle) ** 2
     total *= math.sin(angle)
     return (angle + total) * 2 / math.pi if odd else total
-
-
-def zero_variance_share(rewards_PG: npt.ArrayLike) -> float:
-    """Share of groups whose rewards [P, G] are all equal: no advantage. NaN marks a failed reward.
-
-    Failed rewards are left out; a group with one left, or none, counts as equal. Raises ValueError if empty.
-    """
-    rewards = np.asarray(rewards_PG, dtype=np.float64)
-    if rewards.ndim != 2 or not rewards.size:
-        raise ValueError(f"expected rewards [P, G] of at least one group, got {rewards.shape}")
-    scored = np.isfinite(rewards)
-    highest = np.where(scored, rewards, -np.inf).max(axis=1)
-    lowest = np.where(scored, rewards, np.inf).min(axis=1)
-    return float((highest <= lowest).mean())
-
-
-def all_wrong_share(strict_PG: npt.ArrayLike) -> float:
-    """Share of groups [P, G] of which no completion is strictly right (1). Failed ones (NaN) are not right."""
-    return float((~(np.asarray(strict_PG, dtype=np.float64) >= 1).any(axis=1)).mean())
 
 
 def _checked_scores(scores_SI: npt.ArrayLike) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from coherence.core.composite import CompositeWeights, carl_composite
-from coherence.core.statistics import zero_variance_share
+from coherence.core.groups import zero_variance_share
 from coherence.tasks.judge import judge
 from coherence.tasks.rewards import PIXEL_DISTANCE, STRICT, TASK_REWARDS
 

@@ -30,8 +30,8 @@ from coherence.config.lora import Lora
 from coherence.core.alarm import Limits, TrapAlarm
 from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.diversity import DISTANCES
+from coherence.core.groups import all_wrong_share, zero_variance_share
 from coherence.core.order_parameter import phi_from_entropy
-from coherence.core.statistics import all_wrong_share, zero_variance_share
 from coherence.core.traces import crystallizations, synchrony
 from coherence.models.load import check_head, judged_text, prompt_length
 from coherence.provenance.scratch import Scratch
