@@ -2,16 +2,15 @@
 
 Legend: S seeds, I items (column i is one item), K clusters of items, R resamples.
 Every random stream is a numpy Generator that the caller seeds. Seeds are drawn with replacement, then clusters of
-items, one draw of clusters for all seeds. Few seeds drawn with replacement spread too little, so the percentile ends
-are stretched about the estimate by Student's t (`interval`).
+items, one draw of clusters for all seeds; `interval` corrects for how few seeds there are.
 """
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -64,52 +63,44 @@ def paired(treatment_SI: npt.ArrayLike, control_SI: npt.ArrayLike) -> Array:
 
 
 def draws(seeds: int, clusters: int, resamples: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
-    """How often each seed [R, S] and each cluster [R, K] is drawn in each resample."""
+    """How often each seed [2R, S] and each cluster [2R, K] is drawn: R resamples of both, then R of the same seeds with
+    each cluster once, by which `interval` tells the two sources of variance apart."""
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
     times_RS, times_RK = (rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in (seeds, clusters))
-    return times_RS, times_RK
+    return np.concatenate([times_RS, times_RS]), np.concatenate([times_RK, np.ones_like(times_RK)])
 
 
 def interval(
     estimate: float, resampled_R: npt.ArrayLike, seeds: int, level: float, bounds: Bounds | None = None
 ) -> Interval:
-    """Percentiles of the resampled values, stretched about the estimate by t/z * sqrt(S/(S-1)), within `bounds`.
+    """Percentiles of the first half of the values that `draws` gave, stretched about the estimate, within `bounds`.
 
-    t has S - 1 degrees of freedom; one seed is not stretched. Values that are not finite are left out; NaN if all are.
+    Few seeds drawn with replacement spread too little: the part of the variance that is theirs (the second half's)
+    counts S/(S-1) times, and Student's t takes Satterthwaite's degrees of freedom: S - 1 where all of it is theirs,
+    more where prompts are what varies. Values that are not finite are left out; NaN if all are.
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}")
-    resampled = np.asarray(resampled_R, dtype=np.float64)
-    resampled = resampled[np.isfinite(resampled)]
-    if not resampled.size:
+    both, own = np.split(np.asarray(resampled_R, dtype=np.float64), 2)
+    both, own = both[np.isfinite(both)], own[np.isfinite(own)]
+    if not both.size:
         return Interval(estimate, math.nan, math.nan, level)
-    ends = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    ends = np.quantile(both, [(1 - level) / 2, (1 + level) / 2])
     if seeds > 1:
-        normal = NormalDist().inv_cdf((1 + level) / 2)
-        ends = estimate + (ends - estimate) * student(seeds - 1, level) / normal * math.sqrt(seeds / (seeds - 1))
+        ends = estimate + (ends - estimate) * _stretch(float(both.var()), float(own.var()), seeds, level)
     low, high = np.clip(ends, *(bounds or (-np.inf, np.inf)))
     return Interval(estimate, float(low), float(high), level)
 
 
-def student(freedom: int, level: float) -> float:
-    """t with P(|T| <= t) = level under Student's distribution with `freedom` degrees, by bisection of its angle."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < level else (low, middle)
-    return math.sqrt(freedom) * math.tan(high)
-
-
-def _within(angle: float, freedom: int) -> float:
-    """P(|T| <= sqrt(freedom) tan(angle)): the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    odd, total = freedom % 2, 0.0
-    term = math.cos(angle) ** odd
-    for power in range(odd, freedom - 1, 2):
-        total += term
-        term *= (power + 1) / (power + 2) * math.cos(angle) ** 2
-    total *= math.sin(angle)
-    return (angle + total) * 2 / math.pi if odd else total
+def _stretch(variance: float, of_seeds: float, seeds: int, level: float) -> float:
+    """Of the ends of an interval whose resamples have this variance, `of_seeds` of it from drawing seeds."""
+    of_seeds = min(of_seeds, variance)
+    if of_seeds <= 0:
+        return 1.0
+    whole = variance + of_seeds / (seeds - 1)
+    freedom = (seeds - 1) * (whole / (of_seeds * seeds / (seeds - 1))) ** 2
+    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2) * math.sqrt(whole / variance))
 
 
 def _checked_scores(scores_SI: npt.ArrayLike) -> Array:
