@@ -86,12 +86,12 @@ ARMS = {"task": {"click": 1.0}, "carl": {"carl": 0.5}}
 
 def study(folder: Path) -> Path:
     """The default study with two seeds and two arms, resolved."""
-    bootstrap = {"resamples": 100}
+    bootstrap, bootstrapped = {"resamples": 100}, ("alignment", "arms", "coherence_trap", "risk_coverage")
     options = {name: {"smooth": 3} for name in ("coherence_trap", "phi_trajectories", "reward_components")}
     changed = {
         "seeds": [0, 1],
         "grpo": {"arms": {"task": {"rewards": {"format": None}}, "task+carl": None}},
-        "figures": deep_merge(options, dict.fromkeys(("alignment", "arms", "coherence_trap"), bootstrap)),
+        "figures": deep_merge(options, dict.fromkeys(bootstrapped, bootstrap)),
     }
     path = folder / "results" / "made" / "study.json"
     Study("made", deep_merge(read_values(REPO / "config/default.yaml"), changed)).write(path)
@@ -110,6 +110,7 @@ def generations(phi: Mapping[tuple[str, int], Sequence[Sequence[float]]]) -> pd.
     """Greedy completions: per (arm, seed) a list of completions, each the list of its tokens' Phi."""
     rows = [
         {"arm": arm, "seed": seed, "id": f"i{n}", "mode": "greedy", "phi": list(one), "ids": list(range(len(one)))}
+        | {"logp": [-0.1 * (k + 1) for k, _ in enumerate(one)]}
         for (arm, seed), completions in phi.items()
         for n, one in enumerate(completions)
     ]
@@ -132,6 +133,8 @@ def scores(strict: Mapping[tuple[str, int], Sequence[float]], **columns: Any) ->
             "format": 1.0,
             "phi": 0.9,
             "carl": 0.7,
+            "logp": -0.1 - 0.01 * n,
+            "cloud_quality": 0.8,
             **columns,
         }
         for (arm, seed), values in strict.items()

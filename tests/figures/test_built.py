@@ -25,7 +25,7 @@ from coherence.provenance.whence import origin
 
 STRICT = {(arm, seed): [1, 0, 1, seed] for arm in ("sft", "task", "carl") for seed in (0, 1)}
 PICTURE, TABLE = {"png", "svg", "pdf"}, {"md", "csv", "tex"}
-TABLES = {"alignment", "arms", "constants", "families", "phase_table"}
+TABLES = {"alignment", "arms", "constants", "families", "phase_table", "risk_coverage"}
 BARE_TABLES = {"constants", "families", "phase_table"}
 Build = Callable[[str, str], Path]
 
@@ -38,7 +38,9 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
     scored = write_tables(folder / "scores", "scores", scores(STRICT))
     compat = write_tables(folder / "compat", "compat", compat_scores(STRICT))
     stored = [
-        write_tables(folder / "generate" / arm / f"seed{seed}", "generations", generations({(arm, seed): [[0.9, 0.5]]}))
+        write_tables(
+            folder / "generate" / arm / f"seed{seed}", "generations", generations({(arm, seed): [[0.9, 0.5]] * 4})
+        )
         for arm, seed in STRICT
     ]
     greedy = scores({("nearest", 0): [1, 0, 1, 0]}).query("mode == 'greedy'").rename(columns={"arm": "baseline"})
@@ -58,6 +60,7 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
             "runs": [*sft, *grpo],
         },
         "reward_components": {"grpo": grpo},
+        "risk_coverage": {"scores": scored, "generations": stored, "runs": [*sft, *grpo]},
         "sft_phases": {"sft": sft},
     }
 

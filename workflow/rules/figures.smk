@@ -42,6 +42,11 @@ DRAWN = {
         PICTURE + TABLE,
         {"figures": sorted({f"{F}/{c['figure']}" for c in STUDY.resolved["claims"].values() if c["figure"]})},
     ),
+    "risk_coverage": (
+        "draw_risk_coverage",
+        PICTURE + TABLE,
+        {**SCORED, "generations": expand(f"{R}/generate/{{of}}", of=SHOWN_CHECKPOINTS)},
+    ),
     "constants": ("tabulate_constants", TABLE, {}),
 }
 

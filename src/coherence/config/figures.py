@@ -101,6 +101,15 @@ class RewardComponents(Strict):
     """Running median (GRPO steps) of the bold lines."""
 
 
+class RiskCoverage(Bootstrapped):
+    """What Phi knows of right and wrong, and what thresholds on it promise."""
+
+    target_risk: float = Field(gt=0, lt=1)
+    """Share of wrong answers among the answered that a calibrated threshold promises."""
+    halvings: int = Field(ge=1)
+    """Of the units, in each bootstrap resample."""
+
+
 class SftPhases(Strict):
     """The SFT phase diagram."""
 
@@ -122,6 +131,7 @@ class Figures(Strict):
     gates: Gates | None = None
     phi_trajectories: PhiTrajectories
     reward_components: RewardComponents
+    risk_coverage: RiskCoverage
     sft_phases: SftPhases
 
 
@@ -135,6 +145,7 @@ NAMES = (
     "families",
     "coherence_trap",
     "alignment",
+    "risk_coverage",
     "contrasts",
     "gates",
     "constants",
