@@ -59,13 +59,14 @@ def caption(
     answers = "; ".join(f"{arm_name(arm)} {counted(data, arm, 'wrong')}" for arm in arms)
     return f"""\
 **Does Φ know when the answer is right?** Greedy completions of {prompts} held-out prompts about {units} units. (a)
-Area under the ROC curve of Φ (mean over tokens, filled) and of the mean log-probability (open) for strict accuracy, within
-a checkpoint; mean over the seeds that have right and wrong answers, dots for each. (b) Risk (share of wrong answers)
-among the answered when the most confident are answered first, mean over seeds, beside a random and the perfect order.
-(c) A threshold is chosen on half of the units so that at most {options["target_risk"]:g} of the answered are wrong, and is
-measured on the other half, both ways round, halves drawn again and again: how often the promise holds where it was made
-(a half without such a threshold promises nothing; the table tells how many found one, and coverage and risk on the
-other half). Bars: {bootstrapped(options, count)}; none where fewer than {FEW} units have a right, or a wrong, answer.
+Area under the ROC curve of Φ (mean over tokens, filled) and of the mean log-probability (open) for strict accuracy,
+within a checkpoint; mean over the seeds that have right and wrong answers, dots for each. (b) Risk (share of wrong
+answers) among the answered when the most confident are answered first, mean over seeds, beside a random and the
+perfect order. (c) A threshold is chosen on half of the units so that at most {options["target_risk"]:g} of the answered
+are wrong, and is measured on the other half, both ways round, halves drawn again and again: how often the promise holds
+where it was made (a half without such a threshold promises nothing; the table tells how many found one, and coverage
+and risk on the other half). Bars: {bootstrapped(options, count)};
+none where fewer than {FEW} units have a right, or a wrong, answer.
 {seeds(count)}. Wrong answers: {answers}. {sigma(data, units)} In the table P is the probability of the token that
 greedy decoding takes; AURC is the area under (b). {unusual(runs, "Crosses, and in every mean")}"""
 
@@ -86,5 +87,5 @@ def sigma(data: pd.DataFrame, units: int) -> str:
         return f"{told}; the gate abstains from {1 - answered:.1%} of them at most in one checkpoint."
     most = 1 - 0.05 ** (1 / units)
     return (
-        f"{told}, so the gate never abstains (with 0 of {units} units, at most {most:.0%} do, at 95%), and risk stays."
+        f"{told}, so the gate never abstains (0 of {units} units: at most {most:.0%}, at 95%) and risk stays as it is."
     )
