@@ -10,7 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from coherence.config.figures import NAMES
+from coherence.config.figures import names
+from coherence.config.study import load_study
 from coherence.console import run_cli
 from coherence.provenance.artifact import manifest_bytes, read_card, read_manifest
 from coherence.provenance.files import damage
@@ -36,7 +37,7 @@ def main(study: str = EMBEDDED) -> None:
     Args:
         study: name of the study, which is config/STUDY.yaml.
     """
-    stems = [Path("figs", study, name) for name in NAMES]
+    stems = [Path("figs", study, name) for name in names(load_study(configfile(study)).resolved)]
     check(stems, study)
     if study == EMBEDDED:
         check_benchmark()  # whose table stands in README, beside this study's numbers

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from coherence.core.statistics import (
     bootstrap_mean,
+    bootstrap_ratio,
     interval,
     paired,
     student,
@@ -174,3 +175,27 @@ def test_mistakes_are_named(x: Any, options: dict[str, Any], message: str) -> No
 def test_unpaired_arms_are_refused() -> None:
     with pytest.raises(ValueError, match="same seeds and items"):
         paired(np.zeros((2, 3)), np.zeros((1, 3)))
+
+
+def test_a_ratio_is_a_mean_over_seeds_and_clusters_of_any_size() -> None:
+    part, whole = np.array([[1.0, 2.0, 0.0], [0.0, 3.0, 3.0]]), np.array([[2.0, 2.0, 0.0], [1.0, 3.0, 4.0]])
+    found = bootstrap_ratio(part, whole, np.random.default_rng(0), resamples=500)
+    assert found.estimate == pytest.approx((3 / 4 + 6 / 8) / 2)
+    assert found.low < found.estimate < found.high
+
+
+def test_a_ratio_of_equal_clusters_is_the_mean_that_is_resampled_the_same_way() -> None:
+    scores = np.random.default_rng(1).random((3, 8))
+    cluster = np.arange(8) // 2
+    parts = scores.reshape(3, 4, 2).sum(axis=2)
+    one = bootstrap_mean(scores, np.random.default_rng(2), cluster_I=cluster)
+    other = bootstrap_ratio(parts, np.full((3, 4), 2.0), np.random.default_rng(2))
+    assert [other.estimate, other.low, other.high] == pytest.approx([one.estimate, one.low, one.high])
+
+
+def test_a_seed_without_items_is_left_out() -> None:
+    part, whole = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[2.0, 2.0], [0.0, 0.0]])
+    found = bootstrap_ratio(part, whole, np.random.default_rng(0), resamples=200)
+    assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
+    none = bootstrap_ratio(part * 0, whole * 0, np.random.default_rng(0), resamples=200)
+    assert np.isnan([none.estimate, none.low]).all()

@@ -47,6 +47,11 @@ DRAWN = {
         PICTURE + TABLE,
         {**SCORED, "generations": expand(f"{R}/generate/{{of}}", of=SHOWN_CHECKPOINTS)},
     ),
+    "adaptation": (
+        "draw_adaptation",
+        PICTURE + TABLE,
+        {"adapt": expand(f"{R}/adapt/seed{{seed}}", seed=STUDY.seeds), "runs": SFT},
+    ),
     "constants": ("tabulate_constants", TABLE, {}),
 }
 

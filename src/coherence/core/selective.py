@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from coherence.core.statistics import Array, ratio
 
 
 class Ranked(NamedTuple):
@@ -88,10 +88,3 @@ def _ordered(ranked: Ranked, weights_RI: Array) -> Array:
 def _at_ties(ranked: Ranked, values_RI: Array) -> Array:
     """Running sums [R, T] at the end of each tie."""
     return np.asarray(values_RI.cumsum(axis=1)[:, ranked.last_T])
-
-
-def ratio(part: Array, whole: Array) -> Array:
-    """part / whole, NaN where there is no whole."""
-    out = np.full(np.shape(whole), np.nan)
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out

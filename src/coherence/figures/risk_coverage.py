@@ -11,17 +11,15 @@ import pandas as pd
 
 from coherence.core.coherence_gate import THRESHOLD
 from coherence.core.selective import (
-    Array,
     Ranked,
     area_under_risk,
     area_under_roc,
     at_threshold,
     promised,
     rank,
-    ratio,
     risk_coverage,
 )
-from coherence.core.statistics import SHARE, SHARES_APART, Bounds, draws, interval
+from coherence.core.statistics import SHARE, SHARES_APART, Array, Bounds, drawn_mean, draws, interval, ratio
 from coherence.figures.read import Cell, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
@@ -189,8 +187,7 @@ class _Arm:
         self, quantity: str, score: str, values_S: Array, values_RS: Array, bounds: Bounds, few: bool = False
     ) -> Iterator[dict[str, Any]]:
         known = np.isfinite(values_S)
-        times_RS = self.times_RS * np.isfinite(values_RS)
-        mean_R = ratio((times_RS * np.nan_to_num(values_RS)).sum(axis=1), times_RS.sum(axis=1))
+        mean_R = drawn_mean(values_RS, self.times_RS)
         estimate = float(values_S[known].mean()) if known.any() else np.nan
         whole = interval(estimate, mean_R[: 0 if few else None], int(known.sum()), self.options["level"], bounds)
         row = {"quantity": quantity, "score": score}
