@@ -102,7 +102,7 @@ def _agent(own: pd.DataFrame, options: Mapping[str, Any], bootstrap: Bootstrap) 
         everything = np.ones(len(later))
         yield from pooled(later, acted, everything, "acted", bootstrap, SHARE, gate)
         yield from pooled(later, acted & right, acted, "acts_right", bootstrap, SHARE, gate)
-        yield from pooled(later, reward, everything, "reward", bootstrap, None, gate)
+        yield from pooled(later, reward, everything, "reward", bootstrap, (-options["wrong_cost"], 1.0), gate)
 
 
 def calibrated(part: pd.DataFrame, target: float) -> float:

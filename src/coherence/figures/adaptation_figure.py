@@ -1,14 +1,16 @@
 """Draw what adaptation changes, and what an agent earns with and without it."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coherence.config.adapt import METHODS, NONE, STILL
+from coherence.config.adapt import NONE, STILL
 from coherence.figures import style
-from coherence.figures.adaptation import AGENTS, CALIBRATED, NEW, SIGMA, STREAM
+from coherence.figures.adaptation import CALIBRATED, NEW, SIGMA, STREAM
 from coherence.figures.curves import draw_seeds
-from coherence.figures.strips import OFFSET, draw_pairs
+from coherence.figures.strips import draw_pairs
 
 NAMES = {
     NONE: "no adaptation",
@@ -26,10 +28,10 @@ NAMES = {
 def draw(data: pd.DataFrame) -> Figure:
     """Differences of accuracy and of the true answer's NLL to the controls, the stream, and the agent's reward."""
     named = data.assign(arm=data["arm"].map(NAMES))
-    figure = style.new_figure(style.DOUBLE, 4.4)
+    figure = style.new_figure(style.DOUBLE, 5.0)
     (first, second), (third, fourth) = figure.subplots(2, 2)
     draw_apart(
-        first, named, {"strict_difference": "all prompts", NEW: "first of their unit"}, "strict accuracy minus control"
+        first, named, {"strict_difference": "all prompts", NEW: "new units"}, "strict accuracy minus control"
     )
     style.title(first, "a", "right answers")
     draw_apart(
@@ -53,19 +55,23 @@ def draw_apart(ax: Axes, data: pd.DataFrame, marks: dict[str, str], label: str) 
     draw_pairs(ax, data, NAMES.values(), "quantity", *marks)
     ax.xaxis.set_major_formatter("{x:g}")
     for control in (NONE, STILL):
-        style.beside(ax, "control", (0, style.arm_order(NAMES.values()).index(NAMES[control])), "left", style.MUTED)
-    name_marks(ax, data, "quantity", marks)
+        style.beside(ax, "control", (0, line_of(control)), "left", style.MUTED)
+    name_marks(ax, STILL, marks.values())
     ax.set_xlabel(label)
     return ax
 
 
-def name_marks(ax: Axes, data: pd.DataFrame, column: str, names: dict[str, str]) -> Axes:
-    """What the filled and the open mark are, beside those of the first method, in place of a legend."""
-    rows = data[(data["arm"] == style.arm_order(NAMES.values())[0]) & data["seed"].isna()].set_index(column)
-    for (value, name), offset in zip(names.items(), (-OFFSET, OFFSET), strict=True):
-        high = rows.loc[value, ["high", "estimate"]].dropna()
-        style.beside(ax, name, (max(high), offset), "right", style.MUTED)
+def name_marks(ax: Axes, method: str, names: Iterable[str]) -> Axes:
+    """What the filled and the open marks are, in the line of a method that has none."""
+    row, edge = line_of(method), ax.get_xlim()[1]
+    for kind, name, offset in zip(("filled", "open"), names, (-0.23, 0.23), strict=True):
+        style.beside(ax, f"{kind}: {name}", (edge, row + offset), "left", style.MUTED)
     return ax
+
+
+def line_of(method: str) -> int:
+    """Where draw_pairs puts a method."""
+    return style.arm_order(NAMES.values()).index(NAMES[method])
 
 
 def draw_stream(ax: Axes, rows: pd.DataFrame) -> Axes:
@@ -95,9 +101,8 @@ def draw_agent(ax: Axes, data: pd.DataFrame) -> Axes:
     ax.axvline(0, color=style.RULE, linewidth=0.8, zorder=0)
     draw_pairs(ax, reward, NAMES.values(), "gate", SIGMA, CALIBRATED)
     ax.xaxis.set_major_formatter("{x:g}")
-    for method in set(METHODS) - set(AGENTS):
-        row = style.arm_order(NAMES.values()).index(NAMES[method])
-        style.beside(ax, "knows an answer" if "leaking" in method else "a control", (0, row), "right", style.MUTED)
-    name_marks(ax, reward, "gate", {SIGMA: "published gate", CALIBRATED: "calibrated"})
+    for method in ("slot_leaking", "slot_leaking_next"):
+        style.beside(ax, "knows an answer", (0, line_of(method)), "right", style.MUTED)
+    name_marks(ax, "slot_random", ("published gate", "calibrated gate"))
     ax.set_xlabel("reward per prompt")
     return ax
