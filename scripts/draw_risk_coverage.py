@@ -29,7 +29,7 @@ def main(config: Path, scores: Path, generations: list[Path], runs: list[Path], 
     from coherence.figures.save import save
 
     options, ended = artifact.settings["figure"], [read_outcome(folder) for folder in runs]
-    items = confidences(pd.read_parquet(scores / "scores.parquet"), read_generations(generations))
+    items = confidences(pd.read_parquet(scores / "scores.parquet"), read_generations(generations), ended)
     data = summarise(items, options, status_of(ended))
     words = caption(data, items, ended, options, items["seed"].nunique())
     numbers = data[data["seed"].isna() & (data["quantity"] != "curve")].drop(columns=["seed", "status", "coverage"])

@@ -24,7 +24,7 @@ def data(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def whole(data: pd.DataFrame, method: str, quantity: str, gate: str = "") -> float:
-    rows = data[(data["arm"] == method) & (data["quantity"] == quantity) & (data["gate"] == gate)]
+    rows = data[(data["method"] == method) & (data["quantity"] == quantity) & (data["gate"].fillna("") == gate)]
     return float(rows[rows["seed"].isna()]["estimate"].iloc[0])
 
 
@@ -34,7 +34,7 @@ def test_differences_are_to_the_control_prompt_by_prompt(data: pd.DataFrame) -> 
     assert whole(data, "micro_label", "nll_answering_difference") == pytest.approx(-0.15)
     assert whole(data, "micro_label", "nll_after_difference") == pytest.approx(-0.4)
     assert whole(data, "slot", "strict_difference") == 0
-    assert data[(data["arm"] == "none") & (data["quantity"] == "strict_difference")].empty
+    assert data[(data["method"] == "none") & (data["quantity"] == "strict_difference")].empty
 
 
 def test_prompts_about_a_unit_that_was_met_tell_nothing_of_new_ones(data: pd.DataFrame) -> None:
@@ -47,7 +47,7 @@ def test_an_agent_behind_each_gate(data: pd.DataFrame) -> None:
     assert whole(data, "none", "acted", "calibrated") == 0.5
     assert whole(data, "none", "acts_right", "calibrated") == 1
     assert whole(data, "none", "reward", "calibrated") == 2 / 4
-    assert data[(data["arm"] == "slot_leaking") & (data["quantity"] == "reward")].empty
+    assert data[(data["method"] == "slot_leaking") & (data["quantity"] == "reward")].empty
 
 
 def test_without_a_threshold_that_keeps_the_risk_the_agent_never_acts() -> None:
@@ -57,7 +57,7 @@ def test_without_a_threshold_that_keeps_the_risk_the_agent_never_acts() -> None:
 
 
 def test_accuracy_so_far(data: pd.DataFrame) -> None:
-    rows = data[(data["quantity"] == "stream_accuracy") & (data["arm"] == "micro") & (data["seed"] == 0)]
+    rows = data[(data["quantity"] == "stream_accuracy") & (data["method"] == "micro") & (data["seed"] == 0)]
     assert rows["estimate"].tolist()[:4] == pytest.approx([1, 1 / 2, 2 / 3, 1 / 2])
     assert rows["position"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
 

@@ -12,13 +12,15 @@ from coherence.figures.risk_coverage_words import caption, table
 OPTIONS = {"resamples": 200, "level": 0.95, "target_risk": 0.2, "halvings": 2}
 STRICT = {("sft", 0): [1, 0] * 20, ("sft", 1): [0, 1] * 20, ("task", 0): [1] * 40, ("task", 1): [1] * 39 + [0]}
 
+RUNS = ended(dict.fromkeys(STRICT, "ok"))
+
 
 def made(**columns: list[float]) -> pd.DataFrame:
     """Phi knows (0.9 for a right answer, 0.5 for a wrong one), mean ln P is the same everywhere."""
     given = scores(STRICT)
     given["phi"] = 0.5 + 0.4 * given["strict"]
     given["logp"] = -0.1
-    return confidences(given, generations({cell: [[0.9, 0.5]] * 40 for cell in STRICT}))
+    return confidences(given, generations({cell: [[0.9, 0.5]] * 40 for cell in STRICT}), RUNS)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,10 @@ def test_words_tell_what_is_few(data: pd.DataFrame) -> None:
 def test_items_without_a_score_are_left_out_for_all() -> None:
     given = scores(STRICT)
     given.loc[given["id"] == "i3", "carl"] = np.nan
-    items = confidences(given, generations({cell: [[0.9]] * 40 for cell in STRICT}))
+    items = confidences(given, generations({cell: [[0.9]] * 40 for cell in STRICT}), RUNS)
     assert items["id"].nunique() == 39
+    stopped = ended({**dict.fromkeys(STRICT, "ok"), ("sft", 1): "degenerate"})
+    kept = confidences(given, generations({cell: [[0.9]] * 40 for cell in STRICT}), stopped)
+    assert set(kept.loc[kept["arm"] == "sft", "seed"]) == {0}
     with pytest.raises(ValueError, match="nothing to draw"):
-        confidences(given.assign(phi=np.nan), generations({cell: [[0.9]] * 40 for cell in STRICT}))
+        confidences(given.assign(phi=np.nan), generations({cell: [[0.9]] * 40 for cell in STRICT}), RUNS)

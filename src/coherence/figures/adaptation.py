@@ -15,7 +15,8 @@ from coherence.core.coherence_gate import THRESHOLD
 from coherence.core.selective import promised, rank
 from coherence.core.statistics import SHARE, SHARES_APART, Array, Bounds, bootstrap_ratio, ratio
 from coherence.figures.arms import Bootstrap
-from coherence.figures.read import with_status
+from coherence.figures.read import Cell, with_status
+from coherence.figures.style import START
 from coherence.streams import generator
 
 AGENTS = (NONE, "slot", STILL, "micro", "micro_label")
@@ -41,16 +42,16 @@ def read_tables(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return answers.merge(plain, on=["control", *key], how="left", suffixes=("", "_control"))
 
 
-def summarise(answers: pd.DataFrame, options: Mapping[str, Any], status: Mapping[Any, str]) -> pd.DataFrame:
+def summarise(answers: pd.DataFrame, options: Mapping[str, Any], status: Mapping[Cell, str]) -> pd.DataFrame:
     """Tidy: per method and quantity one row for all seeds (with its interval) and one per seed; the agent's by gate, on
-    the second half of each stream; and accuracy so far along the stream. `arm` is the method."""
+    the second half of each stream; and accuracy so far along the stream."""
     rows = [
-        {"arm": method, **row}
+        {"method": method, **row}
         for method in METHODS
         for row in _rows(answers[answers["method"] == method], method, options)
     ]
     data = pd.DataFrame(rows).astype({"seed": "Int64"})
-    return with_status(data, {(method, seed): ended for (_, seed), ended in status.items() for method in METHODS})
+    return with_status(data.assign(arm=START), status).drop(columns="arm")
 
 
 def _rows(own: pd.DataFrame, method: str, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -83,9 +84,10 @@ def pooled(
     parts, wholes = (sums[name].to_numpy(dtype=float) for name in ("part", "whole"))
     rng = generator(0, "figures", "adaptation", str(table["method"].iloc[0]), quantity, gate)
     found = bootstrap_ratio(parts, wholes, rng, bounds=bounds, **bootstrap._asdict())
-    told = {"quantity": quantity, "gate": gate}
-    yield {**told, "seed": None, "estimate": found.estimate, "low": found.low, "high": found.high}
-    for seed, value in zip(sums.index, ratio(parts.sum(axis=1), wholes.sum(axis=1)), strict=True):
+    told, values = {"quantity": quantity, "gate": gate or None}, ratio(parts.sum(axis=1), wholes.sum(axis=1))
+    ends = {"low": found.low, "high": found.high, "seeds": int(np.isfinite(values).sum())}
+    yield {**told, "seed": None, "estimate": found.estimate, **ends}
+    for seed, value in zip(sums.index, values, strict=True):
         yield {**told, "seed": seed, "estimate": float(value), "low": np.nan, "high": np.nan}
 
 
@@ -119,4 +121,4 @@ def _stream(own: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for seed, part in own.groupby("seed"):
         so_far = part.sort_values("position")["strict"].expanding().mean()
         for position, value in enumerate(so_far, start=1):
-            yield {"quantity": STREAM, "gate": "", "seed": seed, "position": position, "estimate": value}
+            yield {"quantity": STREAM, "seed": seed, "position": position, "estimate": value}

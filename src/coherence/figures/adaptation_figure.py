@@ -27,12 +27,10 @@ NAMES = {
 @style.paper_style()
 def draw(data: pd.DataFrame) -> Figure:
     """Differences of accuracy and of the true answer's NLL to the controls, the stream, and the agent's reward."""
-    named = data.assign(arm=data["arm"].map(NAMES))
+    named = data.assign(arm=data["method"].map(NAMES))
     figure = style.new_figure(style.DOUBLE, 5.0)
     (first, second), (third, fourth) = figure.subplots(2, 2)
-    draw_apart(
-        first, named, {"strict_difference": "all prompts", NEW: "new units"}, "strict accuracy minus control"
-    )
+    draw_apart(first, named, {"strict_difference": "all prompts", NEW: "new units"}, "strict accuracy minus control")
     style.title(first, "a", "right answers")
     draw_apart(
         second,

@@ -32,14 +32,14 @@ def table(data: pd.DataFrame) -> Table:
     """One row per method: answers, the true answer's NLL, and the agent on the second half of the stream."""
     whole = data[data["seed"].isna()]
     rows = [
-        [name, *(_cell(whole[whole["arm"] == method], *column) for column in COLUMNS.values())]
+        [name, *(_cell(whole[whole["method"] == method], *column) for column in COLUMNS.values())]
         for method, name in NAMES.items()
     ]
     return Table(["method", *COLUMNS], rows, ["l", *["r"] * len(COLUMNS)])
 
 
 def _cell(rows: pd.DataFrame, quantity: str, gate: str, form: str) -> str:
-    found = rows[(rows["quantity"] == quantity) & (rows["gate"] == gate)]
+    found = rows[(rows["quantity"] == quantity) & (rows["gate"].fillna("") == gate)]
     if found.empty or found["estimate"].isna().all():
         return "-"
     row = found.iloc[0]

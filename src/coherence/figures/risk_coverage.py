@@ -3,7 +3,7 @@
 Legend: S seeds, I items (held-out prompts), clustered by their K units; R resamples, H halvings of the units.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from coherence.core.selective import (
     risk_coverage,
 )
 from coherence.core.statistics import SHARE, SHARES_APART, Array, Bounds, drawn_mean, draws, interval, ratio
-from coherence.figures.read import Cell, with_status
+from coherence.figures.read import Cell, Ended, averaged, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
 
@@ -49,10 +49,10 @@ class Checkpoint(NamedTuple):
     wrong_units: int
 
 
-def confidences(scores: pd.DataFrame, generations: pd.DataFrame) -> pd.DataFrame:
-    """Greedy completions with each score; items that lack one somewhere are left out for all. ValueError if none is
-    left."""
-    cell, greedy = ["arm", "seed", "id"], scores[scores["mode"] == "greedy"]
+def confidences(scores: pd.DataFrame, generations: pd.DataFrame, runs: Iterable[Ended]) -> pd.DataFrame:
+    """Greedy completions of the runs, without degenerate ones, with each score; items that lack one somewhere are left
+    out for all. ValueError if none is left."""
+    cell, greedy = ["arm", "seed", "id"], averaged(scores[scores["mode"] == "greedy"], runs)
     stored = generations.loc[generations["mode"] == "greedy", cell]
     shares = [np.exp(np.asarray(logp, dtype=float)) for logp in generations.loc[stored.index, "logp"]]
     stored["prob_mean"] = [share.mean() if share.size else np.nan for share in shares]
@@ -191,6 +191,7 @@ class _Arm:
         estimate = float(values_S[known].mean()) if known.any() else np.nan
         whole = interval(estimate, mean_R[: 0 if few else None], int(known.sum()), self.options["level"], bounds)
         row = {"quantity": quantity, "score": score}
-        yield {**row, "seed": None, "estimate": estimate, "low": whole.low, "high": whole.high}
+        ends = {"low": whole.low, "high": whole.high, "seeds": int(known.sum())}
+        yield {**row, "seed": None, "estimate": estimate, **ends}
         for seed, value in zip(self.seeds, values_S, strict=True):
             yield {**row, "seed": seed, "estimate": float(value), "low": np.nan, "high": np.nan}
