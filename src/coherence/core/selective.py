@@ -34,7 +34,7 @@ def rank(scores_I: npt.ArrayLike, hits_I: npt.ArrayLike) -> Ranked:
     return Ranked(order, scores[order], hits[order], tie, np.append(np.flatnonzero(changes), len(scores) - 1))
 
 
-def area_under_roc(ranked: Ranked, weights_RI: Array) -> Array:
+def area_under_roc(ranked: Ranked, weights_RI: npt.ArrayLike) -> Array:
     """P(a hit scores above a miss) + P(they tie)/2 in each resample [R]; NaN without a hit or without a miss."""
     weights = _ordered(ranked, weights_RI)
     hits_RT, misses_RT = (_at_ties(ranked, weights * kind_I) for kind_I in (ranked.hit_I, ~ranked.hit_I))
@@ -43,7 +43,7 @@ def area_under_roc(ranked: Ranked, weights_RI: Array) -> Array:
     return ratio(beaten, hits_RT[:, -1] * misses_RT[:, -1])
 
 
-def risk_coverage(ranked: Ranked, weights_RI: Array) -> tuple[Array, Array]:
+def risk_coverage(ranked: Ranked, weights_RI: npt.ArrayLike) -> tuple[Array, Array]:
     """(coverage, risk) [R, I] when the best 1 .. I items are answered: a tie's errors are spread evenly over it. NaN
     where no drawn item is answered yet."""
     weights = _ordered(ranked, weights_RI)
@@ -54,14 +54,16 @@ def risk_coverage(ranked: Ranked, weights_RI: Array) -> tuple[Array, Array]:
     return answered / answered[:, -1:], ratio(errors, answered)
 
 
-def area_under_risk(ranked: Ranked, weights_RI: Array) -> Array:
+def area_under_risk(ranked: Ranked, weights_RI: npt.ArrayLike) -> Array:
     """Mean risk over all coverages [R] (AURC): 1 - accuracy for an order that tells nothing."""
     _, risk = risk_coverage(ranked, weights_RI)
     weights = _ordered(ranked, weights_RI)
     return ratio(np.where(weights > 0, weights * risk, 0.0).sum(axis=1), weights.sum(axis=1))
 
 
-def promised(ranked: Ranked, calibration_RI: Array, test_RI: Array, target: float) -> tuple[Array, Array, Array]:
+def promised(
+    ranked: Ranked, calibration_RI: npt.ArrayLike, test_RI: npt.ArrayLike, target: float
+) -> tuple[Array, Array, Array]:
     """(coverage, risk) of the test weights [R] at the lowest threshold whose risk on the calibration weights is at most
     `target`, and the threshold. Nothing is answered (coverage 0, risk NaN, threshold inf) where there is none."""
     known = _ordered(ranked, calibration_RI)
@@ -73,7 +75,7 @@ def promised(ranked: Ranked, calibration_RI: Array, test_RI: Array, target: floa
     return *at_threshold(ranked, test_RI, threshold_R), threshold_R
 
 
-def at_threshold(ranked: Ranked, weights_RI: Array, threshold_R: npt.ArrayLike) -> tuple[Array, Array]:
+def at_threshold(ranked: Ranked, weights_RI: npt.ArrayLike, threshold_R: npt.ArrayLike) -> tuple[Array, Array]:
     """(coverage, risk) [R] when what scores at least the threshold is answered; risk is NaN where nothing is."""
     weights = _ordered(ranked, weights_RI)
     answered = weights * (ranked.score_I >= np.reshape(threshold_R, (-1, 1)))
@@ -81,7 +83,7 @@ def at_threshold(ranked: Ranked, weights_RI: Array, threshold_R: npt.ArrayLike) 
     return ratio(part, whole), ratio(errors, part)
 
 
-def _ordered(ranked: Ranked, weights_RI: Array) -> Array:
+def _ordered(ranked: Ranked, weights_RI: npt.ArrayLike) -> Array:
     return np.asarray(weights_RI, dtype=np.float64)[:, ranked.order_I]
 
 
