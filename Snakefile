@@ -12,6 +12,7 @@ include: "workflow/rules/sft.smk"
 include: "workflow/rules/curves.smk"
 include: "workflow/rules/grpo.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/adapt.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -11,7 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from coherence.config.figures import names
-from coherence.config.resolved import read_resolved
+from coherence.config.study import load_study
 from coherence.console import run_cli
 from coherence.provenance.artifact import manifest_bytes, read_card, read_manifest
 from coherence.provenance.files import damage
@@ -37,7 +37,7 @@ def main(study: str = EMBEDDED) -> None:
     Args:
         study: name of the study, which is config/STUDY.yaml.
     """
-    stems = [Path("figs", study, name) for name in names(read_resolved(Path("results", study, "study.json")))]
+    stems = [Path("figs", study, name) for name in names(load_study(configfile(study)).resolved)]
     check(stems, study)
     if study == EMBEDDED:
         check_benchmark()  # whose table stands in README, beside this study's numbers

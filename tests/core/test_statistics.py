@@ -14,6 +14,7 @@ from scipy import stats
 from coherence.core.groups import all_wrong_share, zero_variance_share
 from coherence.core.statistics import (
     bootstrap_mean,
+    bootstrap_ratio,
     interval,
     paired,
 )
@@ -182,3 +183,27 @@ def test_unpaired_arms_are_refused() -> None:
 
 def test_a_group_is_all_wrong_unless_one_of_it_is_right() -> None:
     assert all_wrong_share([[0, 1], [0, 0], [0.5, math.nan], [math.nan, 1]]) == 0.5
+
+
+def test_a_ratio_is_a_mean_over_seeds_and_clusters_of_any_size() -> None:
+    part, whole = np.array([[1.0, 2.0, 0.0], [0.0, 3.0, 3.0]]), np.array([[2.0, 2.0, 0.0], [1.0, 3.0, 4.0]])
+    found = bootstrap_ratio(part, whole, np.random.default_rng(0), resamples=500)
+    assert found.estimate == pytest.approx((3 / 4 + 6 / 8) / 2)
+    assert found.low < found.estimate < found.high
+
+
+def test_a_ratio_of_equal_clusters_is_the_mean_that_is_resampled_the_same_way() -> None:
+    scores = np.random.default_rng(1).random((3, 8))
+    cluster = np.arange(8) // 2
+    parts = scores.reshape(3, 4, 2).sum(axis=2)
+    one = bootstrap_mean(scores, np.random.default_rng(2), cluster_I=cluster)
+    other = bootstrap_ratio(parts, np.full((3, 4), 2.0), np.random.default_rng(2))
+    assert [other.estimate, other.low, other.high] == pytest.approx([one.estimate, one.low, one.high])
+
+
+def test_a_seed_without_items_is_left_out() -> None:
+    part, whole = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[2.0, 2.0], [0.0, 0.0]])
+    found = bootstrap_ratio(part, whole, np.random.default_rng(0), resamples=200)
+    assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
+    none = bootstrap_ratio(part * 0, whole * 0, np.random.default_rng(0), resamples=200)
+    assert np.isnan([none.estimate, none.low]).all()

@@ -10,6 +10,7 @@ import pandas as pd
 from repository import REPO
 from tokenizers import AddedToken, Tokenizer, models
 
+from coherence.config.adapt import METHODS
 from coherence.config.study import Study, deep_merge, read_values
 from coherence.figures.read import Cell, Ended, Run
 
@@ -86,12 +87,20 @@ ARMS = {"task": {"click": 1.0}, "carl": {"carl": 0.5}}
 
 def study(folder: Path) -> Path:
     """The default study with two seeds and two arms, resolved."""
-    bootstrap = {"resamples": 100}
+    bootstrap, bootstrapped = {"resamples": 100}, ("alignment", "arms", "coherence_trap", "risk_coverage")
     options = {name: {"smooth": 3} for name in ("coherence_trap", "phi_trajectories", "reward_components")}
+    adapt = {
+        "prompts": 8,
+        "batch_size": 4,
+        "slot": {"steps": 8, "learning_rate": 2e-3},
+        "micro": {"learning_rate": 1e-4},
+    }
+    acts = {"resamples": 100, "level": 0.95, "target_risk": 0.1, "wrong_cost": 1.0}
     changed = {
         "seeds": [0, 1],
+        "adapt": adapt,
         "grpo": {"arms": {"task": {"rewards": {"format": None}}, "task+carl": None}},
-        "figures": deep_merge(options, dict.fromkeys(("alignment", "arms", "coherence_trap"), bootstrap)),
+        "figures": deep_merge(options | {"adaptation": acts}, dict.fromkeys(bootstrapped, bootstrap)),
     }
     path = folder / "results" / "made" / "study.json"
     Study("made", deep_merge(read_values(REPO / "config/default.yaml"), changed)).write(path)
@@ -110,6 +119,7 @@ def generations(phi: Mapping[tuple[str, int], Sequence[Sequence[float]]]) -> pd.
     """Greedy completions: per (arm, seed) a list of completions, each the list of its tokens' Phi."""
     rows = [
         {"arm": arm, "seed": seed, "id": f"i{n}", "mode": "greedy", "phi": list(one), "ids": list(range(len(one)))}
+        | {"logp": [-0.1 * (k + 1) for k, _ in enumerate(one)]}
         for (arm, seed), completions in phi.items()
         for n, one in enumerate(completions)
     ]
@@ -132,12 +142,33 @@ def scores(strict: Mapping[tuple[str, int], Sequence[float]], **columns: Any) ->
             "format": 1.0,
             "phi": 0.9,
             "carl": 0.7,
+            "logp": -0.1 - 0.01 * n,
+            "cloud_quality": 0.8,
             **columns,
         }
         for (arm, seed), values in strict.items()
         for n, value in enumerate(values)
         for mode, sample in (("greedy", 0), ("sampled", 0), ("sampled", 1))
     ]
+    return pd.DataFrame(rows)
+
+
+def adapted(seed: int, prompts: int = 8) -> pd.DataFrame:
+    """Answers of every method: every other one right, the one who learns labels is right after its unit was met."""
+    rows = []
+    for method in METHODS:
+        for n in range(prompts):
+            met = method == "micro_label" and n % 4 >= 2
+            values = {
+                "phi": 0.9 if n % 2 == 0 else 0.7,
+                "strict": float(met or n % 2 == 0),
+                "nll_answering": 0.5 - 0.3 * met,
+            }
+            values |= {"nll_after": 0.1 if method == "micro_label" else values["nll_answering"], "nll_start": 0.5}
+            values |= {"objective_before": 2.0, "objective_after": 1.0}
+            rows.append(
+                {"method": method, "position": n, "id": f"i{n}", "unit": f"u{n // 4}{n % 2}", "seed": seed} | values
+            )
     return pd.DataFrame(rows)
 
 

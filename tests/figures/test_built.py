@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from made import (
+    adapted,
     compat_scores,
     generations,
     grpo_run,
@@ -25,7 +26,7 @@ from coherence.provenance.whence import origin
 
 STRICT = {(arm, seed): [1, 0, 1, seed] for arm in ("sft", "task", "carl") for seed in (0, 1)}
 PICTURE, TABLE = {"png", "svg", "pdf"}, {"md", "csv", "tex"}
-TABLES = {"alignment", "arms", "constants", "families", "phase_table"}
+TABLES = {"adaptation", "alignment", "arms", "constants", "families", "phase_table", "risk_coverage"}
 BARE_TABLES = {"constants", "families", "phase_table"}
 Build = Callable[[str, str], Path]
 
@@ -38,14 +39,18 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
     scored = write_tables(folder / "scores", "scores", scores(STRICT))
     compat = write_tables(folder / "compat", "compat", compat_scores(STRICT))
     stored = [
-        write_tables(folder / "generate" / arm / f"seed{seed}", "generations", generations({(arm, seed): [[0.9, 0.5]]}))
+        write_tables(
+            folder / "generate" / arm / f"seed{seed}", "generations", generations({(arm, seed): [[0.9, 0.5]] * 4})
+        )
         for arm, seed in STRICT
     ]
     greedy = scores({("nearest", 0): [1, 0, 1, 0]}).query("mode == 'greedy'").rename(columns={"arm": "baseline"})
     baselines = write_tables(folder / "baselines", "baselines", greedy.drop(columns=["seed", "mode", "sample", "unit"]))
     items = greedy[["id", "unit", "family"]].assign(split="heldout", content="[]", answer="{}")
     data = write_tables(folder / "data", "data", items)
+    streams = [write_tables(folder / "adapt" / f"seed{seed}", "adapt", adapted(seed)) for seed in (0, 1)]
     return {
+        "adaptation": {"adapt": streams, "runs": sft},
         "alignment": {"compat": compat, "runs": [*sft, *grpo]},
         "arms": {"scores": scored, "runs": [*sft, *grpo]},
         "coherence_trap": {"scores": scored, "runs": [*sft, *grpo]},
@@ -58,6 +63,7 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
             "runs": [*sft, *grpo],
         },
         "reward_components": {"grpo": grpo},
+        "risk_coverage": {"scores": scored, "generations": stored, "runs": [*sft, *grpo]},
         "sft_phases": {"sft": sft},
     }
 
@@ -122,7 +128,7 @@ def test_a_run_without_a_step_stops_no_figure(build: Build, tmp_path: Path) -> N
     run = tmp_path / "carl" / "seed1"
     (run / "metrics.jsonl").write_text("")
     (run / "outcome.json").write_text('{"status": "over_nan_budget"}')
-    for name in set(NAMES) - {"constants", "phase_table", "sft_phases"}:
+    for name in set(NAMES) - {"adaptation", "constants", "phase_table", "sft_phases"}:
         caption = " ".join(Path(f"{build(name, 'figs')}.caption.md").read_text().split())
         assert "carl seed 1 (over nan budget)" in caption, name
     (tmp_path / "sft" / "seed1" / "metrics.jsonl").write_text("")

@@ -42,6 +42,16 @@ DRAWN = {
         PICTURE + TABLE,
         {"figures": sorted({f"{F}/{c['figure']}" for c in STUDY.resolved["claims"].values() if c["figure"]})},
     ),
+    "risk_coverage": (
+        "draw_risk_coverage",
+        PICTURE + TABLE,
+        {**SCORED, "generations": expand(f"{R}/generate/{{of}}", of=SHOWN_CHECKPOINTS)},
+    ),
+    "adaptation": (
+        "draw_adaptation",
+        PICTURE + TABLE,
+        {"adapt": expand(f"{R}/adapt/seed{{seed}}", seed=STUDY.seeds), "runs": SFT},
+    ),
     "constants": ("tabulate_constants", TABLE, {}),
 }
 

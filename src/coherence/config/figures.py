@@ -31,6 +31,15 @@ class Alignment(Bootstrapped):
     """The reference file's scoring beside the aligned one."""
 
 
+class Adaptation(Bootstrapped):
+    """Methods that adapt to the prompts, beside their controls, and an agent that may abstain."""
+
+    target_risk: float = Field(gt=0, lt=1)
+    """Share of wrong acts that the threshold chosen on the first half of a stream promises."""
+    wrong_cost: float = Field(ge=0)
+    """Of a wrong act, where a right one earns 1 and none earns 0."""
+
+
 class Arms(Bootstrapped):
     """Arms on the held-out split."""
 
@@ -102,6 +111,15 @@ class RewardComponents(Strict):
     """Running median (GRPO steps) of the bold lines."""
 
 
+class RiskCoverage(Bootstrapped):
+    """What Phi knows of right and wrong, and what thresholds on it promise."""
+
+    target_risk: float = Field(gt=0, lt=1)
+    """Share of wrong answers among the answered that a calibrated threshold promises."""
+    halvings: int = Field(ge=1)
+    """Of the units, in each bootstrap resample."""
+
+
 class SftPhases(Strict):
     """The SFT phase diagram."""
 
@@ -114,6 +132,8 @@ class Figures(Strict):
 
     shown: list[str] | None = None
     """Arms of the figures that show arms one by one; all where this is not said. `contrasts` has all of them."""
+    adaptation: Adaptation | None = None
+    """Where the study has the section adapt."""
     alignment: Alignment
     arms: Arms
     coherence_trap: CoherenceTrap
@@ -123,6 +143,7 @@ class Figures(Strict):
     gates: Gates | None = None
     phi_trajectories: PhiTrajectories
     reward_components: RewardComponents
+    risk_coverage: RiskCoverage
     sft_phases: SftPhases
 
 
@@ -136,12 +157,14 @@ NAMES = (
     "families",
     "coherence_trap",
     "alignment",
+    "risk_coverage",
+    "adaptation",
     "contrasts",
     "gates",
     "constants",
 )
 """Every figure and table of a study, in the order in which its report tells them."""
-OPTIONAL = ("claims", "contrasts", "gates")
+OPTIONAL = ("adaptation", "claims", "contrasts", "gates")
 """Those that a study has only where its `figures` section says so."""
 GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_weights")
 """What figures of GRPO's steps tell of all arms."""
@@ -160,6 +183,8 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     pooled = {**options, "seeds": study["seeds"]}
     if name == "claims":
         return {**pooled, "claims": study["claims"]}
+    if name == "adaptation":
+        return {**pooled, "adapt": study["adapt"]}
     if name in ("phase_table", "sft_phases"):
         return {**pooled, "gate": study["sft"]["gate"]}
     if name == "gates":

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from coherence.config import base, curves, data, evaluate, figures, grpo, hub, report, sft
+from coherence.config import adapt, base, curves, data, evaluate, figures, grpo, hub, report, sft
+from coherence.config.adapt import AdaptConfig
 from coherence.config.base import EmbeddedModel, ModelConfig
 from coherence.config.claims import Claim, check_claims
 from coherence.config.compute import Compute
@@ -44,6 +45,8 @@ class StudyConfig(Strict):
     curves: Curves | None = None
     claims: dict[str, Claim] = Field(default_factory=dict)
     """In the file the name of another file, beside it, that holds them."""
+    adapt: AdaptConfig | None = None
+    """Answers of checkpoints that adapt to held-out prompts; the figure `adaptation` shows them."""
     figures: Figures
 
     @field_validator("seeds")
@@ -105,6 +108,10 @@ class StudyConfig(Strict):
         if bool(self.claims) != (self.figures.claims is not None):
             raise ValueError("`claims` and `figures.claims` go together")
         check_claims(self.claims, figures.names(self.model_dump()), cells_of | {"all"}, len(self.seeds))
+        if (self.adapt is None) != (self.figures.adaptation is None):
+            raise ValueError("adapt and figures.adaptation come together: the study has one without the other")
+        if self.adapt is not None and isinstance(self.data, ScreensData):
+            raise ValueError(f"adapt: task '{self.data.task}' shows images, which this stage does not read")
         if self.figures.arms.reference not in (self.figures.shown or self.grpo.arms):
             raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is no arm that is shown")
         return self
@@ -173,6 +180,7 @@ SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {
     "scores": evaluate.score_settings,
     "baselines": evaluate.baseline_settings,
     "compat": evaluate.compat_settings,
+    "adapt": adapt.settings,
     "figures": figures.settings,
     "report": report.settings,
 }

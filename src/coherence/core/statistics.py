@@ -51,6 +51,38 @@ def bootstrap_mean(
     return interval(float(scores.mean()), means_R, len(scores), level, bounds)
 
 
+def bootstrap_ratio(
+    part_SK: npt.ArrayLike,
+    whole_SK: npt.ArrayLike,
+    rng: np.random.Generator,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    bounds: Bounds | None = None,
+) -> Interval:
+    """`interval` of the mean over seeds of sum(part)/sum(whole), both [S, K]: seeds may have other items in a cluster,
+    or none. Seeds without any are left out; NaN if that is all of them."""
+    part, whole = (np.asarray(table, dtype=np.float64) for table in (part_SK, whole_SK))
+    times_RS, times_RK = draws(part.shape[0], part.shape[1], resamples, rng)
+    once_S, values_RS = (ratio(times @ part.T, times @ whole.T) for times in (np.ones(part.shape[1]), times_RK))
+    known = np.isfinite(once_S)
+    estimate = float(once_S[known].mean()) if known.any() else math.nan
+    return interval(estimate, drawn_mean(values_RS, times_RS), int(known.sum()), level, bounds)
+
+
+def drawn_mean(values_RS: Array, times_RS: npt.ArrayLike) -> Array:
+    """Mean [R] over the drawn seeds of their values, those that are not finite left out; NaN where none is left."""
+    counted_RS: Array = np.asarray(times_RS, dtype=np.float64) * np.isfinite(values_RS)
+    return ratio((counted_RS * np.nan_to_num(values_RS)).sum(axis=1), counted_RS.sum(axis=1))
+
+
+def ratio(part: Array, whole: Array) -> Array:
+    """part / whole, NaN where there is no whole."""
+    out = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=out, where=whole > 0)
+    return out
+
+
 def paired(treatment_SI: npt.ArrayLike, control_SI: npt.ArrayLike) -> Array:
     """Treatment - control [S, I] of two arms scored on the same seeds and items, for `bootstrap_mean`.
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from coherence.core.compat import text_reward
 from coherence.core.composite import carl_composite
-from coherence.core.separation import auroc
-from coherence.core.statistics import SHARE, Array, draws, interval
+from coherence.core.selective import area_under_roc, rank
+from coherence.core.statistics import SHARE, Array, drawn_mean, draws, interval
 from coherence.figures.arms import Bootstrap
 from coherence.figures.read import Cell, with_status
 from coherence.figures.style import arm_order
@@ -102,55 +101,20 @@ def separation(table: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"seed": "Int64"})
 
 
-class Checkpoint(NamedTuple):
-    """One checkpoint's items: cluster number, whether right, and CARL by each convention that is shown."""
-
-    unit_I: npt.NDArray[np.int64]
-    hit_I: npt.NDArray[np.bool_]
-    carl_CI: Array
-
-
 def _separation(table: pd.DataFrame, rng: np.random.Generator, bootstrap: Bootstrap) -> Iterator[dict[str, Any]]:
-    unit = pd.Series(pd.factorize(table["unit"])[0], index=table.index)
-    numbers = sorted(table["seed"].unique().tolist())
-    seeds = {seed: _checkpoint(table[table["seed"] == seed], unit[table["seed"] == seed]) for seed in numbers}
-    estimates = {seed: _areas(checkpoint) for seed, checkpoint in seeds.items()}
-    mean_C = _mean(list(estimates.values()))
-    pool = [seeds[seed] for seed in numbers if np.isfinite(estimates[seed]).all()]
-    resampled_RC = _resampled(pool, int(unit.max()) + 1, rng, bootstrap.resamples)
-    for i, name in enumerate(SHOWN):
-        whole = interval(float(mean_C[i]), resampled_RC[:, i], len(pool), bootstrap.level, SHARE)
+    unit, parts = pd.Series(pd.factorize(table["unit"])[0], index=table.index), dict(iter(table.groupby("seed")))
+    pool = [seed for seed, part in parts.items() if part["strict"].eq(1).nunique() == 2]
+    times_RS, times_RK = draws(max(1, len(pool)), int(unit.max()) + 1, bootstrap.resamples, rng)
+    for name in SHOWN:
+        ranked = {seed: rank(part[f"carl_{name}"], part["strict"] == 1) for seed, part in parts.items()}
+        areas = {seed: float(area_under_roc(one, np.ones((1, len(one.hit_I))))[0]) for seed, one in ranked.items()}
+        drawn = [area_under_roc(ranked[seed], times_RK[:, unit[parts[seed].index]]) for seed in pool]
+        mean_R = drawn_mean(np.stack(drawn, axis=1), times_RS) if pool else np.array([np.nan])
+        mean = float(np.mean([areas[seed] for seed in pool])) if pool else np.nan
+        whole = interval(mean, mean_R, len(pool), bootstrap.level, SHARE)
         yield {"convention": name, "seed": None, "estimate": whole.estimate, "low": whole.low, "high": whole.high}
-        for seed, areas in estimates.items():
-            yield {"convention": name, "seed": seed, "estimate": areas[i], "low": np.nan, "high": np.nan}
-
-
-def _checkpoint(rows: pd.DataFrame, unit: "pd.Series[int]") -> Checkpoint:
-    carl_CI = np.array([rows[f"carl_{name}"] for name in SHOWN], dtype=np.float64)
-    return Checkpoint(np.asarray(unit, dtype=np.int64), np.asarray(rows["strict"] == 1), carl_CI)
-
-
-def _areas(checkpoint: Checkpoint, index_I: Any = slice(None)) -> Array:
-    hits = checkpoint.hit_I[index_I]
-    return np.array([auroc(carl_I[index_I], hits) for carl_I in checkpoint.carl_CI])
-
-
-def _resampled(pool: Sequence[Checkpoint], units: int, rng: np.random.Generator, resamples: int) -> Array:
-    """Mean AUROCs [R, C] of drawn checkpoints, each on the same draw of units; NaN without a checkpoint."""
-    if not pool:
-        return np.full((resamples, len(SHOWN)), np.nan)
-    means = []
-    for times_S, times_K in zip(*draws(len(pool), units, resamples, rng), strict=True):
-        drawn = [pool[i] for i in np.repeat(np.arange(len(pool)), times_S).tolist()]
-        means.append(_mean([_areas(c, np.repeat(np.arange(len(c.unit_I)), times_K[c.unit_I])) for c in drawn]))
-    return np.array(means)
-
-
-def _mean(areas: Sequence[Array]) -> Array:
-    """Over the checkpoints that have right and wrong answers; NaN if none has."""
-    table = np.array(areas)
-    known = np.isfinite(table).all(axis=1)
-    return table[known].mean(axis=0) if known.any() else np.full(len(SHOWN), np.nan)
+        for seed, area in areas.items():
+            yield {"convention": name, "seed": seed, "estimate": area, "low": np.nan, "high": np.nan}
 
 
 def two_faced(table: pd.DataFrame) -> int:
