@@ -1,6 +1,7 @@
 """Small runs, generations and scores whose figures are known beforehand."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, models
 
 from coherence.config.study import Study, deep_merge, read_values
 from coherence.figures.read import Cell, Ended, Run
+from coherence.streams import generator
 
 VOCABULARY = 100
 MELTING_RUN = [  # entropy share, accuracy of format tokens, of content tokens: melts at 3, half climbed at 6
@@ -43,6 +45,19 @@ def metrics(curve: Sequence[tuple[float, float, float]]) -> pd.DataFrame:
 def sft_run(seed: int, gate_step: int | None = 10, curve: Sequence[tuple[float, float, float]] = MELTING_RUN) -> Run:
     status = "ok" if gate_step else "not_crystallized"
     return Run("sft", seed, {"status": status, "gate_step": gate_step, "vocab_size": VOCABULARY}, metrics(curve))
+
+
+def curve_run(name: str, seed: int, tau: float = 30.0, width: float = 12.0, **outcome: Any) -> Run:
+    """A logistic of accuracy over 60 steps, with a little noise that differs from seed to seed; `flat` does not climb.
+
+    Each seed climbs a step later than the one before.
+    """
+    step = np.arange(1, 61)
+    share = np.zeros(60) if name == "flat" else 1 / (1 + np.exp(-(step - tau - seed) * math.log(81) / width))
+    noise = generator(seed, "made", name).normal(0, 0.01, 60)
+    table = pd.DataFrame({"step": step, "content/accuracy": np.clip(share + noise, 0, 1)})
+    told = {"status": "ok", "gate_step": None, "width": 96, "learning_rate": 1e-3}
+    return Run(name, seed, told | outcome, table)
 
 
 def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok", **columns: Any) -> Run:
@@ -88,8 +103,11 @@ def study(folder: Path) -> Path:
     """The default study with two seeds and two arms, resolved."""
     bootstrap = {"resamples": 100}
     options = {name: {"smooth": 3} for name in ("coherence_trap", "phi_trajectories", "reward_components")}
+    thresholds = {"level": 0.95, "least_climb": 0.2, "sharp": 0.5, "narrowest": 4, "least_jump": 0.1}
+    options |= {"transitions": thresholds, "transition_checks": {"studies": 10, "worlds": 10}}
     changed = {
         "seeds": [0, 1],
+        "curves": {"steps": 60, "runs": {"slow": {"learning_rate": 1e-3}, "flat": {}}},
         "grpo": {"arms": {"task": {"rewards": {"format": None}}, "task+carl": None}},
         "figures": deep_merge(options, dict.fromkeys(("alignment", "arms", "coherence_trap"), bootstrap)),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from made import (
     compat_scores,
+    curve_run,
     generations,
     grpo_run,
     scores,
@@ -25,7 +26,7 @@ from coherence.provenance.whence import origin
 
 STRICT = {(arm, seed): [1, 0, 1, seed] for arm in ("sft", "task", "carl") for seed in (0, 1)}
 PICTURE, TABLE = {"png", "svg", "pdf"}, {"md", "csv", "tex"}
-TABLES = {"alignment", "arms", "constants", "families", "phase_table"}
+TABLES = {"alignment", "arms", "constants", "families", "phase_table", "transitions"}
 BARE_TABLES = {"constants", "families", "phase_table"}
 Build = Callable[[str, str], Path]
 
@@ -59,6 +60,10 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
         },
         "reward_components": {"grpo": grpo},
         "sft_phases": {"sft": sft},
+        "transition_checks": {},
+        "transitions": {
+            "runs": [write_run(folder / "curves", curve_run(n, s)) for n in ("slow", "flat") for s in (0, 1)]
+        },
     }
 
 
@@ -122,7 +127,7 @@ def test_a_run_without_a_step_stops_no_figure(build: Build, tmp_path: Path) -> N
     run = tmp_path / "carl" / "seed1"
     (run / "metrics.jsonl").write_text("")
     (run / "outcome.json").write_text('{"status": "over_nan_budget"}')
-    for name in set(NAMES) - {"constants", "phase_table", "sft_phases"}:
+    for name in set(NAMES) - {"constants", "phase_table", "sft_phases", "transition_checks", "transitions"}:
         caption = " ".join(Path(f"{build(name, 'figs')}.caption.md").read_text().split())
         assert "carl seed 1 (over nan budget)" in caption, name
     (tmp_path / "sft" / "seed1" / "metrics.jsonl").write_text("")

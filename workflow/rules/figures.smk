@@ -42,6 +42,8 @@ DRAWN = {
         PICTURE + TABLE,
         {"figures": sorted({f"{F}/{c['figure']}" for c in STUDY.resolved["claims"].values() if c["figure"]})},
     ),
+    "transitions": ("draw_transitions", PICTURE + TABLE, {"runs": CURVE_RUNS}),
+    "transition_checks": ("draw_transition_checks", PICTURE, {}),
     "constants": ("tabulate_constants", TABLE, {}),
 }
 
