@@ -12,8 +12,8 @@ from coherence.figures import style
 from coherence.figures.strips import name_rows
 from coherence.figures.transitions import MEASURED, PUBLISHED, Curve
 
-ACROSS = 3
-"""Panels of curves side by side."""
+ACROSS, FAR = 3, 4
+"""Panels of curves side by side; by which factor beyond all estimates the ends of an interval are still drawn."""
 
 
 def rows_of(data: pd.DataFrame, quantity: str, arm: str) -> pd.DataFrame:
@@ -96,9 +96,11 @@ def draw_scale(ax: Axes, data: pd.DataFrame, quantity: str, label: str, looks: M
     ax.set_xscale("log")
     for y, name in enumerate(names_of(data)):
         _bar(ax, rows_of(data, quantity, name), y, looks[name])
-    seeds = data.loc[(data["quantity"] == quantity) & data["seed"].notna(), "estimate"]
-    if len(seeds):
-        low, high = seeds.min() / 1.6, seeds.max() * 1.6
+    rows = data[(data["quantity"] == quantity) & (data["arm"] != PUBLISHED) & data["estimate"].notna()]
+    if len(rows):
+        least, most = rows["estimate"].min(), rows["estimate"].max()
+        low = max(np.fmin(rows["low"].min(), least), least / FAR) / 1.3
+        high = min(np.fmax(rows["high"].max(), most), most * FAR) * 1.3
         ax.set_xlim(low, high)
         ticks = [d * 10.0**p for p in range(-3, 5) for d in (1, 2, 5) if low <= d * 10.0**p <= high]
         ax.set_xticks(ticks if len(ticks) < 5 else ticks[::2], minor=False)
