@@ -68,7 +68,7 @@ def caption_of(curves: list[Curve], data: pd.DataFrame, runs: list[Run]) -> str:
 
 
 def test_a_run_that_broke_off_is_in_no_estimate_and_is_named() -> None:
-    runs = [*family("slow"), curve_run("slow", 3, tau=55, status="over_nan_budget")]
+    runs = [*family("slow"), curve_run("slow", 3, status="over_nan_budget")]
     curves, data = made(runs)
     assert value(data, "slow", "tau")["estimate"] == pytest.approx(31, abs=0.1)
     assert value(data, "slow", "verdict")["said"] == "undetermined (3 of 4 seeds climb)"
@@ -110,3 +110,11 @@ def test_the_table_has_a_row_per_family_and_the_published_one() -> None:
     rows = {row[0]: row for row in table(data).rows}
     assert list(rows) == ["slow", "flat", "published table"]
     assert rows["flat"][2:] == ["-"] * 10 and rows["slow"][2].startswith("31 [")
+
+
+def test_widths_of_steps_have_no_lower_end() -> None:
+    _, data = made(family("slow", tau=30.5, width=0.2))
+    assert value(data, "slow", "width")["low"] == 0 == value(data, "slow", "rho")["low"]
+    assert value(data, "slow", "tau")["low"] > 20
+    assert value(data, "slow", "verdict")["said"] == "transition (sharp and a jump)"
+    assert value(data, "slow", "jump")["estimate"] == pytest.approx(1, abs=0.1)
