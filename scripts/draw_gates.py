@@ -23,15 +23,17 @@ def main(config: Path, grpo: list[Path], out: Path) -> None:
     from coherence.figures.gates import false_triggers, replay
     from coherence.figures.gates_figure import draw
     from coherence.figures.gates_words import caption
-    from coherence.figures.read import read_run
+    from coherence.figures.read import read_run, unusual
     from coherence.figures.save import save
 
     settings, options = artifact.settings, artifact.settings["figure"]
     limits, steps = Limits(**settings["alarm"]), settings["steps"]
-    replays = replay([read_run(folder) for folder in grpo], settings["task"], limits, options["resamples"])
+    runs = [read_run(folder) for folder in grpo]
+    replays = replay(runs, settings["task"], limits, options["resamples"])
     progress(f"{len(replays)} runs replayed; gates at noise")
     data = pd.concat([replays, false_triggers(options["gate"], steps, options["series"])], ignore_index=True)
-    words = caption(data, limits, options["gate"], steps, options["resamples"])
+    odd = unusual(runs, "Did not end ok")
+    words = caption(data, limits, options["gate"], steps, options["resamples"], odd)
     save(artifact, data, words, draw(data))
     progress(f"{out}.png: {len(replays)} runs")
 

@@ -16,6 +16,10 @@ def default() -> dict:
     return yaml.safe_load((REPO / "config/default.yaml").read_text())
 
 
+TRANSITIONS = {"level": 0.95, "least_climb": 0.2, "sharp": 0.5, "narrowest": 4, "least_jump": 0.1}
+CHECKS = {"studies": 10, "worlds": 10}
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_parses(path: Path) -> None:
     assert load_study(path).seeds
@@ -49,6 +53,8 @@ def test_schema_is_the_one_that_the_models_give() -> None:
         (lambda c: c["compute"].update(accumulate=25), "num_generations is 64, no multiple of"),
         (lambda c: c["grpo"].update(generation="vllm"), "vllm is for device: cuda"),
         (lambda c: c.update(lora={"r": 0, "alpha": 1}), "lora.r"),
+        (lambda c: c["figures"].update(transitions=TRANSITIONS), "of `curves`, and this study has none"),
+        (lambda c: c["figures"].update(transition_checks=CHECKS), "need the thresholds of figures.transitions"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(edit, said: str) -> None:

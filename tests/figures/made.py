@@ -1,6 +1,7 @@
 """Small runs, generations and scores whose figures are known beforehand."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer, models
 from coherence.config.adapt import METHODS
 from coherence.config.study import Study, deep_merge, read_values
 from coherence.figures.read import Cell, Ended, Run
+from coherence.streams import generator
 
 VOCABULARY = 100
 MELTING_RUN = [  # entropy share, accuracy of format tokens, of content tokens: melts at 3, half climbed at 6
@@ -46,13 +48,30 @@ def sft_run(seed: int, gate_step: int | None = 10, curve: Sequence[tuple[float, 
     return Run("sft", seed, {"status": status, "gate_step": gate_step, "vocab_size": VOCABULARY}, metrics(curve))
 
 
+def curve_run(name: str, seed: int, tau: float = 30.0, width: float = 12.0, **outcome: Any) -> Run:
+    """A logistic of accuracy over 60 steps, with a little noise that differs from seed to seed; `flat` does not climb.
+
+    Each seed climbs a step later than the one before.
+    """
+    step = np.arange(1, 61)
+    share = np.zeros(60) if name == "flat" else 1 / (1 + np.exp(-(step - tau - seed) * math.log(81) / width))
+    noise = generator(seed, "made", name).normal(0, 0.01, 60)
+    table = pd.DataFrame({"step": step, "content/accuracy": np.clip(share + noise, 0, 1)})
+    table = table.assign(**{"all/entropy_share": 0.9 - 0.8 * share, "loss": 5 - 4 * share + seed})
+    told = {"status": "ok", "gate_step": None, "width": 96, "learning_rate": 1e-3}
+    return Run(name, seed, told | outcome, table)
+
+
 def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok", **columns: Any) -> Run:
     """A GRPO run whose accuracy, cloud quality and CARL are Phi itself unless others are given."""
     same = ("coherence/phi", "coherence/carl", "coherence/multiscale", "coherence/cloud_quality", "task/click")
     table = pd.DataFrame({"step": range(1, len(phi) + 1)} | dict.fromkeys(same, phi))
     rest = {"coherence/discontinuity": 0.5, "task/format": 1.0, "task/distance": 0.5}
-    rest |= {"distinct_completions": 4, "strict_zero_variance_groups": 0.5}
-    return Run(arm, seed, {"status": status}, table.assign(**rest | columns))
+    rest |= {"distinct_completions": 4, "strict_zero_variance_groups": 0.5, "all_wrong_groups": 0.5, "reward": 0.5}
+    rest |= {"frac_reward_zero_std": 0.1, "kl_to_start": 0.1, "coherence/synchrony": 0.9, "grad_norm": 1.0}
+    told = {"status": status, "steps": len(phi), "completions": 8 * len(phi)}
+    told |= {"alarm_step": None, "carl_from_step": None}
+    return Run(arm, seed, told, table.assign(**rest | columns))
 
 
 def ok(table: pd.DataFrame) -> dict[Cell, str]:
@@ -89,6 +108,8 @@ def study(folder: Path) -> Path:
     """The default study with two seeds and two arms, resolved."""
     bootstrap, bootstrapped = {"resamples": 100}, ("alignment", "arms", "coherence_trap", "risk_coverage")
     options = {name: {"smooth": 3} for name in ("coherence_trap", "phi_trajectories", "reward_components")}
+    thresholds = {"level": 0.95, "least_climb": 0.2, "sharp": 0.5, "narrowest": 4, "least_jump": 0.1}
+    options |= {"transitions": thresholds, "transition_checks": {"studies": 10, "worlds": 10}}
     adapt = {
         "prompts": 8,
         "batch_size": 4,
@@ -96,9 +117,16 @@ def study(folder: Path) -> Path:
         "micro": {"learning_rate": 1e-4},
     }
     acts = {"resamples": 100, "level": 0.95, "target_risk": 0.1, "wrong_cost": 1.0}
+    gate = {"baseline": 10, "window": 5, "alpha": 0.05}
+    options |= {"gates": {"resamples": 10, "series": 100, "gate": gate}, "claims": {"level": 0.95}}
+    options |= {"contrasts": {"resamples": 100, "level": 0.95, "against": {"carl": "task", "flat": "slow"}}}
+    take = {"arm": "carl", "quantity": "strict_greedy", "against": "task"}
+    test = {"figure": "contrasts", "take": take, "comparator": ">", "threshold": 0.0, "seeds": 2}
     changed = {
         "seeds": [0, 1],
         "adapt": adapt,
+        "claims": {"made": {"claim": "it helps", "source": "here", "family": "one", **test}},
+        "curves": {"steps": 60, "runs": {"slow": {"learning_rate": 1e-3}, "flat": {}}},
         "grpo": {"arms": {"task": {"rewards": {"format": None}}, "task+carl": None}},
         "figures": deep_merge(options | {"adaptation": acts}, dict.fromkeys(bootstrapped, bootstrap)),
     }

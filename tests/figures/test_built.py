@@ -9,6 +9,7 @@ import pytest
 from made import (
     adapted,
     compat_scores,
+    curve_run,
     generations,
     grpo_run,
     scores,
@@ -26,7 +27,14 @@ from coherence.provenance.whence import origin
 
 STRICT = {(arm, seed): [1, 0, 1, seed] for arm in ("sft", "task", "carl") for seed in (0, 1)}
 PICTURE, TABLE = {"png", "svg", "pdf"}, {"md", "csv", "tex"}
-TABLES = {"adaptation", "alignment", "arms", "constants", "families", "phase_table", "risk_coverage"}
+BARE_PICTURES = {
+    "coherence_trap",
+    "gates",
+    "phi_trajectories",
+    "reward_components",
+    "sft_phases",
+    "transition_checks",
+}
 BARE_TABLES = {"constants", "families", "phase_table"}
 Build = Callable[[str, str], Path]
 
@@ -36,7 +44,7 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
     sft = [write_run(folder, sft_run(seed)) for seed in (0, 1)]
     phi = [0.5, 0.6, 0.7, 0.8, 0.9]
     grpo = [write_run(folder, grpo_run(arm, seed, phi)) for arm in ("task", "carl") for seed in (0, 1)]
-    scored = write_tables(folder / "scores", "scores", scores(STRICT))
+    scored = write_tables(folder / "scores", "scores", scores(STRICT, tokens=2, multiscale=0.5))
     compat = write_tables(folder / "compat", "compat", compat_scores(STRICT))
     stored = [
         write_tables(
@@ -49,6 +57,8 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
     items = greedy[["id", "unit", "family"]].assign(split="heldout", content="[]", answer="{}")
     data = write_tables(folder / "data", "data", items)
     streams = [write_tables(folder / "adapt" / f"seed{seed}", "adapt", adapted(seed)) for seed in (0, 1)]
+    curves = [write_run(folder / "curves", curve_run(n, s)) for n in ("slow", "flat") for s in (0, 1)]
+    base = tokenizer_folder(folder / "base")
     return {
         "adaptation": {"adapt": streams, "runs": sft},
         "alignment": {"compat": compat, "runs": [*sft, *grpo]},
@@ -58,13 +68,23 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
         "families": {"data": data, "scores": scored, "baselines": baselines, "runs": [*sft, *grpo]},
         "phase_table": {"sft": sft},
         "phi_trajectories": {
-            "base": tokenizer_folder(folder / "base"),
+            "base": base,
             "generations": stored,
             "runs": [*sft, *grpo],
         },
         "reward_components": {"grpo": grpo},
         "risk_coverage": {"scores": scored, "generations": stored, "runs": [*sft, *grpo]},
         "sft_phases": {"sft": sft},
+        "transition_checks": {},
+        "transitions": {"runs": curves},
+        "contrasts": {
+            "base": base,
+            "scores": scored,
+            "generations": stored,
+            "runs": [*sft, *grpo],
+            "curves": curves,
+        },
+        "gates": {"grpo": grpo},
     }
 
 
@@ -72,9 +92,12 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
 def build(tmp_path: Path) -> Build:
     config, arguments = study(tmp_path), inputs(tmp_path)
     programs = {"constants": "tabulate_constants", "families": "tabulate_families", "phase_table": "tabulate_phases"}
+    programs |= {"claims": "judge_claims"}
 
     def run(name: str, folder: str) -> Path:
         out = tmp_path / folder / "made" / name
+        if name == "claims":
+            arguments[name] = {"figures": [run("contrasts", f"{folder}-read")]}
         program = importlib.import_module(programs.get(name, f"draw_{name}"))
         program.main(config=config, out=out, **arguments[name])
         return out
@@ -86,7 +109,7 @@ def build(tmp_path: Path) -> Build:
 def test_a_rebuild_has_the_same_files_and_bytes(build: Build, name: str) -> None:
     once, again = build(name, "once").parent, build(name, "again").parent
     suffixes = {path.name.removeprefix(f"{name}.") for path in once.iterdir()} - {"card.json"}
-    pictures, tables = set() if name in BARE_TABLES else PICTURE, TABLE if name in TABLES else set()
+    pictures, tables = set() if name in BARE_TABLES else PICTURE, set() if name in BARE_PICTURES else TABLE
     assert suffixes == {*pictures, *tables, "parquet", "caption.md", "manifest.json"}
     for suffix in suffixes:
         assert (once / f"{name}.{suffix}").read_bytes() == (again / f"{name}.{suffix}").read_bytes(), suffix
@@ -128,7 +151,8 @@ def test_a_run_without_a_step_stops_no_figure(build: Build, tmp_path: Path) -> N
     run = tmp_path / "carl" / "seed1"
     (run / "metrics.jsonl").write_text("")
     (run / "outcome.json").write_text('{"status": "over_nan_budget"}')
-    for name in set(NAMES) - {"adaptation", "constants", "phase_table", "sft_phases"}:
+    without = {"adaptation", "claims", "constants", "phase_table", "sft_phases", "transition_checks", "transitions"}
+    for name in set(NAMES) - without:
         caption = " ".join(Path(f"{build(name, 'figs')}.caption.md").read_text().split())
         assert "carl seed 1 (over nan budget)" in caption, name
     (tmp_path / "sft" / "seed1" / "metrics.jsonl").write_text("")

@@ -52,6 +52,8 @@ DRAWN = {
         PICTURE + TABLE,
         {"adapt": expand(f"{R}/adapt/seed{{seed}}", seed=STUDY.seeds), "runs": SFT},
     ),
+    "transitions": ("draw_transitions", PICTURE + TABLE, {"runs": CURVE_RUNS}),
+    "transition_checks": ("draw_transition_checks", PICTURE, {}),
     "constants": ("tabulate_constants", TABLE, {}),
 }
 

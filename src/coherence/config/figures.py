@@ -127,6 +127,30 @@ class SftPhases(Strict):
     """Running median (steps) of the bold lines."""
 
 
+class Transitions(Strict):
+    """Transitions of the curves: thresholds that were fixed before a curve was seen."""
+
+    level: float = Field(gt=0.5, lt=1)
+    """Of Student's intervals over seeds."""
+    least_climb: float = Field(gt=0, lt=1)
+    """In accuracy, from the first step to the last; a smaller one is none."""
+    sharp: float = Field(gt=0)
+    """rho = width / half-climb step under which a climb is sharp."""
+    narrowest: float = Field(ge=1)
+    """Width (steps, 10 to 90 %) under which a climb counts as a jump."""
+    least_jump: float = Field(ge=0, lt=1)
+    """Share of the climb; a smaller jump makes no transition."""
+
+
+class TransitionChecks(Strict):
+    """The transitions' intervals and tests on curves whose truth is known."""
+
+    studies: int = Field(ge=10)
+    """Synthetic studies behind each coverage, and curves behind each false alarm of the gate."""
+    worlds: int = Field(ge=10)
+    """Synthetic studies behind each point of a test's power."""
+
+
 class Figures(Strict):
     """Options of the figures and tables."""
 
@@ -145,6 +169,8 @@ class Figures(Strict):
     reward_components: RewardComponents
     risk_coverage: RiskCoverage
     sft_phases: SftPhases
+    transitions: Transitions | None = None
+    transition_checks: TransitionChecks | None = None
 
 
 NAMES = (
@@ -161,10 +187,12 @@ NAMES = (
     "adaptation",
     "contrasts",
     "gates",
+    "transitions",
+    "transition_checks",
     "constants",
 )
 """Every figure and table of a study, in the order in which its report tells them."""
-OPTIONAL = ("adaptation", "claims", "contrasts", "gates")
+OPTIONAL = ("adaptation", "claims", "contrasts", "gates", "transitions", "transition_checks")
 """Those that a study has only where its `figures` section says so."""
 GRPO_FIELDS = ("learning_rate", "prompts_per_step", "num_generations", "carl_weights")
 """What figures of GRPO's steps tell of all arms."""
@@ -180,6 +208,8 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     options = {"figure": study["figures"].get(name, {})}
     if name == "constants":
         return options
+    if name == "transition_checks":
+        return {**options, "rule": study["figures"]["transitions"], "gate": study["sft"]["gate"]}
     pooled = {**options, "seeds": study["seeds"]}
     if name == "claims":
         return {**pooled, "claims": study["claims"]}
@@ -193,6 +223,8 @@ def settings(study: Mapping[str, Any], name: str) -> dict[str, Any]:
     if name == "contrasts":
         told = {"task": study["data"]["task"], "token_class": study["sft"]["gate"]["token_class"]}
         return {**pooled, "arms": sorted(study["grpo"]["arms"]), **told}
+    if name == "transitions":
+        return {**pooled, "gate": study["sft"]["gate"], "curves": study["curves"]["runs"]}
     if name in ("coherence_trap", "reward_components"):
         paid = {arm: study["grpo"]["arms"][arm]["rewards"] for arm in shown_arms(study)}
         grpo = {field: study["grpo"][field] for field in GRPO_FIELDS}

@@ -105,6 +105,10 @@ class StudyConfig(Strict):
                 raise ValueError(f"figures.contrasts.against: '{name}' is neither an arm nor a curve of this study")
         if self.figures.gates and self.grpo.alarm is None:
             raise ValueError("figures.gates replays grpo.alarm, which this study does not have")
+        if self.figures.transitions and not self.curves:
+            raise ValueError("figures.transitions: they are those of `curves`, and this study has none")
+        if self.figures.transition_checks and not self.figures.transitions:
+            raise ValueError("figures.transition_checks: they need the thresholds of figures.transitions")
         if bool(self.claims) != (self.figures.claims is not None):
             raise ValueError("`claims` and `figures.claims` go together")
         check_claims(self.claims, figures.names(self.model_dump()), cells_of | {"all"}, len(self.seeds))

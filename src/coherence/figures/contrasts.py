@@ -35,9 +35,10 @@ Values = Mapping[str, float]
 
 def of_grpo(run: Run, task: str) -> Values:
     """What one GRPO run became. Shares, but for phi, synchrony (R) and the steps; NaN where a run has none. Of a run
-    that the alarm stopped, only when: it has no end to be averaged with others'."""
-    alarm = {"alarm": float(run.outcome["alarm_step"] is not None), "alarm_step": _number(run.outcome["alarm_step"])}
-    if run.status.startswith(DEGENERATE):
+    that the alarm stopped, only when: it has no end to be averaged with others'; so has one without a step."""
+    step = run.outcome.get("alarm_step")
+    alarm = {"alarm": float(step is not None), "alarm_step": _number(step)}
+    if run.status.startswith(DEGENERATE) or run.metrics.empty:
         return alarm
     metrics, completions = run.metrics, run.outcome["completions"] / run.outcome["steps"]
     last = metrics.tail(LAST).mean(numeric_only=True)

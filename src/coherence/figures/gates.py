@@ -14,7 +14,7 @@ from coherence.core.alarm import METRICS, Limits, TrapAlarm
 from coherence.core.cascade import RiseGate
 from coherence.core.compat_cascade import gate_fires_at
 from coherence.core.statistics import Array
-from coherence.figures.read import Run
+from coherence.figures.read import Run, logged
 from coherence.figures.style import running_median
 from coherence.streams import generator
 from coherence.tasks.rewards import STRICT
@@ -68,7 +68,7 @@ def replay(runs: Sequence[Run], task: str, limits: Limits, resamples: int) -> pd
     """One row per run: when the alarm sounds, the share of its resampled courses in which it does, and whether it ended
     trapped."""
     rows = []
-    for run in runs:
+    for run in logged(runs):
         series = watched(run, task).to_numpy(dtype=float)
         rng = generator(0, "figures", "gates", run.arm, str(run.seed))
         again = [sounds_at(resampled(series, rng), limits) for _ in range(resamples)]

@@ -9,7 +9,9 @@ from coherence.core.alarm import Limits
 from coherence.figures.words import span
 
 
-def caption(data: pd.DataFrame, limits: Limits, gate: Mapping[str, Any], steps: int, resamples: int) -> str:
+def caption(
+    data: pd.DataFrame, limits: Limits, gate: Mapping[str, Any], steps: int, resamples: int, odd: str = ""
+) -> str:
     """What is shown; false stops and missed traps are counted, and the rates at which noise fires the gates."""
     replays, noise = (data[data["part"] == part] for part in ("replay", "noise"))
     trapped, healthy = replays[replays["trapped"].astype(bool)], replays[~replays["trapped"].astype(bool)]
@@ -26,4 +28,4 @@ on {resamples} resampled courses of each of the others in {span(healthy["share"]
 {steps} steps of noise, without any rise, that fire a gate: the published one {free["published"]:.2f} of independent
 noise and {worst["published"]:.2f} at the strongest correlation; ours (first {gate["baseline"]} values against the
 last {gate["window"]}, promised at most {gate["alpha"]:g} of independent noise) {free["rise"]:.3f} and
-{worst["rise"]:.2f}."""
+{worst["rise"]:.2f}. {odd}"""

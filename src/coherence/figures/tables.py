@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-TEX = {"→": r"$\to$", "Φ": r"$\Phi$", "*": r"$*$"}
+TEX = {"→": r"$\to$", "Φ": r"$\Phi$", "τ": r"$\tau$", "ρ": r"$\rho$", "*": r"$*$"}
 """Symbols of our tables as LaTeX's mathematics; its own characters are tabulate's to escape."""
 
 

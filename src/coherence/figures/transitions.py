@@ -1,0 +1,129 @@
+"""Transitions of SFT curves: what each curve climbs by, and what the seeds of a family say together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from coherence.core.gate import WindowedGate
+from coherence.core.statistics import Interval
+from coherence.core.transition import Array, Climbs, aic_gain, fit, largest_jumps, why_none
+from coherence.core.transition_family import Rule, found_rho, geometric_interval, judge, mean_interval
+from coherence.figures.phase_table import PAPER_PHASES
+from coherence.figures.read import Run, logged, spelled
+
+PUBLISHED = "published"
+SCALES = ("tau", "width", "rho")
+"""Quantities that seeds differ in by factors."""
+MEANS = ("jump", "drop", "apart", "aic_gain", "after_half", "after_last")
+MEASURED = ("ok", "not_crystallized")
+"""Whether its gate fired or not, such a run went its way."""
+
+
+class Curve(NamedTuple):
+    """A run with its accuracy, its fit, why it has no transition (empty where it has one), and its numbers."""
+
+    run: Run
+    step: Array
+    accuracy: Array
+    climb: Climbs
+    why: str
+    numbers: Mapping[str, float]
+
+
+def measure(runs: Sequence[Run], options: Mapping[str, Any], gate: Mapping[str, Any]) -> list[Curve]:
+    """The fit of every run that logged a step, on accuracy of the gate's tokens.
+
+    ValueError names a run whose curve is too short or has gaps.
+    """
+    return [_measured(run, options, gate) for run in logged(runs)]
+
+
+def _measured(run: Run, options: Mapping[str, Any], gate: Mapping[str, Any]) -> Curve:
+    step = run.metrics["step"].to_numpy(dtype=float)
+    accuracy = run.metrics[f"{gate['token_class']}/accuracy"].to_numpy(dtype=float)
+    try:
+        climb = fit(step, accuracy[None])
+    except ValueError as error:
+        raise ValueError(f"curve {run.arm}, seed {run.seed}: {error}") from None
+    went = run.status in MEASURED and not run.outcome.get("diverged")
+    why = why_none(climb, step, options["least_climb"])[0] if went else spelled(run.status)
+    fired = gate_step(step, accuracy, gate)
+    numbers = {"gate": fired} | ({} if why else _numbers(climb, step, accuracy, fired, options["narrowest"]))
+    return Curve(run, step, accuracy, climb, why, numbers)
+
+
+def _numbers(climb: Climbs, step: Array, accuracy: Array, fired: float, narrowest: float) -> dict[str, float]:
+    gaps = largest_jumps(climb, step, accuracy[None], narrowest)
+    own = {"tau": climb.tau, "width": climb.width, "rho": climb.rho}
+    own |= {"jump": gaps.up, "drop": gaps.down, "apart": gaps.up - gaps.down, "jump_step": step[gaps.index]}
+    own |= {"aic_gain": aic_gain(climb, step, accuracy[None], gaps)}
+    own |= {"after_half": fired - climb.tau, "after_last": fired - climb.last}
+    return {name: float(value[0]) for name, value in own.items()}
+
+
+def gate_step(step: Array, accuracy: Array, gate: Mapping[str, Any]) -> float:
+    """Where the study's gate would have fired on the training batches; NaN if never."""
+    own = WindowedGate(gate["threshold"], gate["window"], gate["count"])
+    return next((float(t) for t, value in zip(step, accuracy, strict=True) if own.update(int(t), value)), np.nan)
+
+
+def published() -> Climbs:
+    """The fit to the published table of phases, with straight lines between its rows."""
+    rows: dict[float, float] = {}
+    for phase in PAPER_PHASES:
+        for at, accuracy in zip(phase.steps, phase.accuracy, strict=True):
+            rows.setdefault(at, accuracy)
+    step = np.arange(min(rows), max(rows) + 1.0)
+    return fit(step, np.interp(step, list(rows), list(rows.values()))[None])
+
+
+def summarise(
+    curves: Sequence[Curve], options: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Tidy: one row per curve and quantity, one per family and quantity (seed missing), three of the published table.
+
+    `named` are the study's curves; `said` is a curve's reason for no transition, or a family's verdict.
+    """
+    rule = Rule(options["sharp"], options["least_jump"], options["level"])
+    rows = [row for name in in_order(curves, named) for row in _family(name, curves, rule, named[name])]
+    paper = {name: float(getattr(published(), name)[0]) for name in SCALES}
+    rows += [{"arm": PUBLISHED, "quantity": name, "estimate": value} for name, value in paper.items()]
+    return pd.DataFrame(rows).astype({"seed": "Int64"})
+
+
+def in_order(curves: Sequence[Curve], named: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The names of the curves by base, then by learning rate."""
+    rates = {curve.run.arm: curve.run.outcome.get("learning_rate", 0.0) for curve in curves}
+    return sorted(rates, key=lambda name: (named[name]["base"] or "", rates[name], name))
+
+
+def _family(name: str, curves: Sequence[Curve], rule: Rule, named: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    own = [curve for curve in curves if curve.run.arm == name]
+    told = own[0].run.outcome
+    about = {"arm": name, "base": named["base"]}
+    about |= {"learning_rate": told.get("learning_rate"), "hidden_size": told.get("width")}
+    for curve in own:
+        seed = about | {"seed": curve.run.seed, "status": curve.run.status, "said": curve.why}
+        yield from ({**seed, "quantity": key, "estimate": value} for key, value in curve.numbers.items())
+    climbing = [curve for curve in own if not curve.why]
+    found = _intervals(climbing, rule.level)
+    for key, values in found.items():
+        yield {**about, "quantity": key, "estimate": values.estimate, "low": values.low, "high": values.high}
+    verdict = judge([curve.why for curve in own], found["rho"], found["jump"], found["apart"], rule)
+    yield {**about, "quantity": "verdict", "estimate": len(climbing), "said": f"{verdict.verdict} ({verdict.why})"}
+    spread = float(np.log(_values(climbing, "rho")).std(ddof=1)) if len(climbing) > 1 else np.nan
+    yield {**about, "quantity": "found_rho", "estimate": found_rho(spread, len(climbing), rule.sharp, rule.level)}
+
+
+def _intervals(curves: Sequence[Curve], level: float) -> dict[str, Interval]:
+    """Of every quantity over the seeds; a gate that never fired has no delay, and is left out of those."""
+    narrow = any(curve.climb.at_limit(np.diff(curve.step).min()).any() for curve in curves)
+    scales = {key: geometric_interval(_values(curves, key), level, narrow and key != "tau") for key in SCALES}
+    return scales | {key: mean_interval(_values(curves, key), level) for key in MEANS}
+
+
+def _values(curves: Sequence[Curve], quantity: str) -> Array:
+    values = np.array([curve.numbers[quantity] for curve in curves], dtype=np.float64)
+    return values[np.isfinite(values)]
