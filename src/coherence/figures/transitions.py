@@ -110,7 +110,8 @@ def _family(name: str, curves: Sequence[Curve], rule: Rule, named: Mapping[str, 
     climbing = [curve for curve in own if not curve.why]
     found = _intervals(climbing, rule.level)
     for key, values in found.items():
-        yield {**about, "quantity": key, "estimate": values.estimate, "low": values.low, "high": values.high}
+        ends = {"low": values.low, "high": values.high, "seeds": len(_values(climbing, key))}
+        yield {**about, "quantity": key, "estimate": values.estimate, **ends}
     verdict = judge([curve.why for curve in own], found["rho"], found["jump"], found["apart"], rule)
     yield {**about, "quantity": "verdict", "estimate": len(climbing), "said": f"{verdict.verdict} ({verdict.why})"}
     spread = float(np.log(_values(climbing, "rho")).std(ddof=1)) if len(climbing) > 1 else np.nan
