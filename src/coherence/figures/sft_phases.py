@@ -28,6 +28,8 @@ BANDS = {
 """Tint of each phase, in the order in which phases follow each other."""
 PANEL, LETTER = 6.0, 0.046
 """Width of a panel, and of a letter of a phase's name (in)."""
+TICK_ROOM = 0.022
+"""Between ticks, as a share of the axis."""
 ROOM = 0.17
 """Share of the axis that a label takes."""
 
@@ -108,10 +110,13 @@ def draw(data: pd.DataFrame, smooth: int, gate: Mapping[str, Any]) -> Figure:
 
 
 def step_axis(ax: Axes, last: int) -> None:
-    """Steps 1 to `last`, spaced by their square root, with ticks at 1, 2, 5, 10, ... and at `last`."""
+    """Steps 1 to `last`, spaced by their square root, with ticks at 1, 2, 5, 10, ... that have room, and at `last`."""
     ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    ticks = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
-    ax.set_xticks([*(tick for tick in ticks if tick * 1.2 <= last), last])
+    room, ticks = TICK_ROOM * np.sqrt(last), [1]
+    for tick in (digit * 10**power for power in range(7) for digit in (1, 2, 5)):
+        if np.sqrt(tick) - np.sqrt(ticks[-1]) >= room and tick * 1.2 <= last:
+            ticks.append(tick)
+    ax.set_xticks([*ticks, last])
     ax.set_xlim(0.5, last + 1.5)
 
 
@@ -150,9 +155,10 @@ def draw_accuracy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
         x = float(high.min() if len(high) else rows["step"].max())
         y = 0.5 if x > rows["step"].min() else 0.9
         if name == "content" and y == 0.5 and _share_right(ax, x) > ROOM:
-            style.beside(ax, f"{name} tokens", (x, 0.12), "right", COLOURS[name])
+            text = style.beside(ax, f"{name} tokens", (x, 0.12), "right", COLOURS[name])
         else:
-            style.beside(ax, f"{name} tokens", (x, y), _roomy_side(ax, x), COLOURS[name])
+            text = style.beside(ax, f"{name} tokens", (x, y), _roomy_side(ax, x), COLOURS[name])
+        style.halo(text)
     ax.set_ylim(-0.03, 1.09)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_ylabel("token accuracy")
@@ -176,8 +182,8 @@ def draw_entropy(ax: Axes, data: pd.DataFrame, smooth: int) -> Axes:
     for name in _classes(data, *CLASSES):
         _lines(ax, data, name, "entropy_share", smooth)
         ends[name] = (float(ax.get_xlim()[1]), float(class_curve(data, name, "entropy_share", smooth).iloc[-1]))
-    style.label_ends(ax, ends, COLOURS, gap=0.11)
     ax.set_ylim(-0.03, 1.03)
+    style.label_ends(ax, ends, COLOURS, gap=0.11)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_ylabel(r"entropy share $H/\ln V$")
     return ax

@@ -106,6 +106,11 @@ def beside(ax: Axes, text: str, point: Point, side: Literal["left", "right"], co
     return note(ax, text, point, (x, 0), colour, ha=ha, va="center", annotation_clip=False)
 
 
+def halo(text: Text) -> None:
+    """A white rim, for a text that stands among lines."""
+    text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
 def name_points(ax: Axes, points: Mapping[str, tuple[float, float, float]], gap: float) -> None:
     """Write each arm's name beside its point (x from, x to, y), on the side that has room, names `gap` apart."""
     middle = sum(ax.get_xlim()) / 2
@@ -114,12 +119,12 @@ def name_points(ax: Axes, points: Mapping[str, tuple[float, float, float]], gap:
         is_left = low + high < 2 * middle
         place = (high if is_left else low, height)
         text = beside(ax, arm_name(arm), place, "right" if is_left else "left", arm_looks(points)[arm][0])
-        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        halo(text)
 
 
 def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapping[str, str], gap: float) -> None:
-    """Write each line's name to the right of its end (x, y), names `gap` (axis units) apart."""
-    heights = spread([y for _, y in ends.values()], gap)
+    """Write each line's name to the right of its end (x, y), names `gap` (axis units) apart, none below the axis."""
+    heights = spread([y for _, y in ends.values()], gap, (ax.get_ylim()[0], np.inf))
     for (name, (x, _)), height in zip(ends.items(), heights, strict=True):
         beside(ax, arm_name(name), (x, height), "right", colours[name])
 
