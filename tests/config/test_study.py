@@ -9,6 +9,12 @@ from repository import REPO
 from coherence.config.resolved import model_files
 from coherence.config.study import Study, deep_merge, load_study, read_values
 
+ADAPT = {
+    "prompts": 4,
+    "batch_size": 2,
+    "slot": {"steps": 8, "learning_rate": 0.002},
+    "micro": {"learning_rate": 0.0001},
+}
 CONFIGS = sorted(path for path in (REPO / "config").rglob("*.yaml") if path.name != "claims.yaml")
 
 
@@ -55,6 +61,8 @@ def test_schema_is_the_one_that_the_models_give() -> None:
         (lambda c: c.update(lora={"r": 0, "alpha": 1}), "lora.r"),
         (lambda c: c["figures"].update(transitions=TRANSITIONS), "of `curves`, and this study has none"),
         (lambda c: c["figures"].update(transition_checks=CHECKS), "need the thresholds of figures.transitions"),
+        (lambda c: c.update(adapt=ADAPT), "adapt and figures.adaptation come together"),
+        (lambda c: c.update(adapt=ADAPT | {"batch_size": 1}), "adapt.batch_size"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(edit, said: str) -> None:

@@ -88,3 +88,12 @@ def test_items_without_a_score_are_left_out_for_all() -> None:
     assert set(kept.loc[kept["arm"] == "sft", "seed"]) == {0}
     with pytest.raises(ValueError, match="nothing to draw"):
         confidences(given.assign(phi=np.nan), generations({cell: [[0.9]] * 40 for cell in STRICT}), RUNS)
+
+
+def test_a_score_that_knows_nothing_breaks_its_promises() -> None:
+    items = made()
+    items["phi"] = np.random.default_rng(0).permutation(len(items)) / len(items)
+    found = summarise(items, OPTIONS, ok(items))
+    assert whole(found, "sft", "phi", "promise_made")["estimate"] > 0.1
+    assert whole(found, "sft", "phi", "promise_kept")["estimate"] < 0.6
+    assert whole(found, "sft", "phi", "promise_risk")["estimate"] > OPTIONS["target_risk"]

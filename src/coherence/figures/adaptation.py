@@ -25,7 +25,8 @@ ALWAYS, SIGMA, CALIBRATED = "always", "sigma", "calibrated"
 STREAM = "stream_accuracy"
 NEW = "new_strict_difference"
 """Over the prompts that are the first of the stream about their unit: what a label told before cannot have told."""
-MEANS: dict[str, Bounds | None] = {"strict": SHARE, "phi": SHARE, "nll_answering": None, "nll_after": None}
+NLL: Bounds = (0.0, np.inf)
+MEANS: dict[str, Bounds | None] = {"strict": SHARE, "phi": SHARE, "nll_answering": NLL, "nll_after": NLL}
 APART: dict[str, Bounds | None] = {"strict": SHARES_APART, "nll_answering": None, "nll_after": None}
 
 

@@ -109,7 +109,7 @@ def _separation(table: pd.DataFrame, rng: np.random.Generator, bootstrap: Bootst
         ranked = {seed: rank(part[f"carl_{name}"], part["strict"] == 1) for seed, part in parts.items()}
         areas = {seed: float(area_under_roc(one, np.ones((1, len(one.hit_I))))[0]) for seed, one in ranked.items()}
         drawn = [area_under_roc(ranked[seed], times_RK[:, unit[parts[seed].index]]) for seed in pool]
-        mean_R = drawn_mean(np.stack(drawn, axis=1), times_RS) if pool else np.array([np.nan])
+        mean_R = drawn_mean(np.stack(drawn, axis=1), times_RS) if pool else np.empty(0)
         mean = float(np.mean([areas[seed] for seed in pool])) if pool else np.nan
         whole = interval(mean, mean_R, len(pool), bootstrap.level, SHARE)
         yield {"convention": name, "seed": None, "estimate": whole.estimate, "low": whole.low, "high": whole.high}
