@@ -80,9 +80,8 @@ def test_no_logistic_is_closer() -> None:
 
 def test_a_step_has_the_least_width_that_can_be_seen() -> None:
     found = fit(STEP, (STEP >= 100)[None].astype(float))
-    assert found.width[0] == pytest.approx(1) and found.at_limit(1.0).all()
+    assert found.width[0] == pytest.approx(1)
     assert found.tau[0] == pytest.approx(99.5)
-    assert not fit(STEP, logistic(0, 1, 100, 5)).at_limit(1.0).any()
 
 
 def test_exponential_saturation_has_no_tau_at_minus_infinity() -> None:

@@ -52,7 +52,7 @@ def test_the_gate_is_replayed() -> None:
     (curve,), _ = made([curve_run("slow", 0)])
     high = curve.step[curve.accuracy >= GATE["threshold"]]
     assert curve.numbers["gate"] >= high[2] and curve.numbers["after_last"] > 0
-    assert curve.numbers["after_half"] - curve.numbers["after_last"] == pytest.approx(curve.climb.width[0] / 2)
+    assert curve.numbers["after_half"] - curve.numbers["after_last"] == pytest.approx(curve.numbers["width"] / 2)
 
 
 def test_a_gate_that_never_fires_has_no_delay() -> None:
@@ -73,6 +73,12 @@ def test_a_run_that_broke_off_is_in_no_estimate_and_is_named() -> None:
     assert value(data, "slow", "tau")["estimate"] == pytest.approx(31, abs=0.1)
     assert value(data, "slow", "verdict")["said"] == "undetermined (3 of 4 seeds climb)"
     assert "Dashed, and in no estimate: slow seed 3 (over nan budget)." in caption_of(curves, data, runs)
+    stopped = [*family("slow"), Run("slow", 3, {"status": "over_nan_budget"}, pd.DataFrame())]
+    curves, data = made(stopped)
+    assert value(data, "slow", "verdict")["said"] == "undetermined (3 of 4 seeds climb)"
+    assert isinstance(draw(data, curves, OPTIONS), Figure)
+    diverged = [*family("slow"), curve_run("slow", 3, diverged=True)]
+    assert "Without a transition: diverged in 1, of 4 runs." in caption_of(*made(diverged), diverged)
     not_yet = [*family("slow"), curve_run("slow", 3, status="not_crystallized")]
     assert value(made(not_yet)[1], "slow", "verdict")["estimate"] == 4
 

@@ -58,10 +58,6 @@ class Climbs:
         """The step at which 90 % of the climb are done."""
         return self.tau + self.width / 2
 
-    def at_limit(self, spacing: float) -> npt.NDArray[np.bool_]:
-        """Whether the width is the least that can be seen."""
-        return np.asarray(self.width <= spacing * (1 + 1e-6))
-
     def at(self, step_S: npt.ArrayLike) -> Array:
         """The fitted accuracy [C, S] at these steps."""
         share = expit((np.asarray(step_S, dtype=float) - self.tau[:, None]) / self.scale[:, None])

@@ -22,35 +22,40 @@ MEASURED = ("ok", "not_crystallized")
 
 
 class Curve(NamedTuple):
-    """A run with its accuracy, its fit, why it has no transition (empty where it has one), and its numbers."""
+    """A run with its accuracy, its fit (none if it broke off), why it has no transition (empty where it has one), and
+    its numbers."""
 
     run: Run
     step: Array
     accuracy: Array
-    climb: Climbs
+    climb: Climbs | None
     why: str
     numbers: Mapping[str, float]
 
 
 def measure(runs: Sequence[Run], options: Mapping[str, Any], gate: Mapping[str, Any]) -> list[Curve]:
-    """The fit of every run that logged a step, on accuracy of the gate's tokens.
+    """The fit of every run on accuracy of the gate's tokens.
 
-    ValueError names a run whose curve is too short or has gaps.
+    ValueError if none logged a step; it names a run whose curve is too short or has gaps.
     """
-    return [_measured(run, options, gate) for run in logged(runs)]
+    logged(runs)
+    return [_measured(run, options, gate) for run in runs]
 
 
 def _measured(run: Run, options: Mapping[str, Any], gate: Mapping[str, Any]) -> Curve:
-    step = run.metrics["step"].to_numpy(dtype=float)
-    accuracy = run.metrics[f"{gate['token_class']}/accuracy"].to_numpy(dtype=float)
+    names = ("step", f"{gate['token_class']}/accuracy") if len(run.metrics) else ()
+    step, accuracy = run.metrics[[*names]].to_numpy(dtype=float).T if names else np.empty((2, 0))
+    numbers = {"gate": gate_step(step, accuracy, gate)}
+    if run.status not in MEASURED or run.outcome.get("diverged"):
+        why = "diverged" if run.status in MEASURED else spelled(run.status)
+        return Curve(run, step, accuracy, None, why, numbers)
     try:
         climb = fit(step, accuracy[None])
     except ValueError as error:
         raise ValueError(f"curve {run.arm}, seed {run.seed}: {error}") from None
-    went = run.status in MEASURED and not run.outcome.get("diverged")
-    why = why_none(climb, step, options["least_climb"])[0] if went else spelled(run.status)
-    fired = gate_step(step, accuracy, gate)
-    numbers = {"gate": fired} | ({} if why else _numbers(climb, step, accuracy, fired, options["narrowest"]))
+    (why,) = why_none(climb, step, options["least_climb"])
+    if not why:
+        numbers |= _numbers(climb, step, accuracy, numbers["gate"], options["narrowest"])
     return Curve(run, step, accuracy, climb, why, numbers)
 
 
@@ -120,7 +125,7 @@ def _family(name: str, curves: Sequence[Curve], rule: Rule, named: Mapping[str, 
 
 def _intervals(curves: Sequence[Curve], level: float) -> dict[str, Interval]:
     """Of every quantity over the seeds; a gate that never fired has no delay, and is left out of those."""
-    narrow = any(curve.climb.at_limit(np.diff(curve.step).min()).any() for curve in curves)
+    narrow = any(curve.numbers["width"] <= np.diff(curve.step).min() * (1 + 1e-6) for curve in curves)
     scales = {key: geometric_interval(_values(curves, key), level, narrow and key != "tau") for key in SCALES}
     return scales | {key: mean_interval(_values(curves, key), level) for key in MEANS}
 

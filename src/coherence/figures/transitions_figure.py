@@ -80,12 +80,12 @@ def draw_curves(ax: Axes, name: str, own: Sequence[Curve], data: pd.DataFrame, c
         dashed = "-" if curve.run.status in MEASURED else style.DASHES
         ax.plot(curve.step, curve.accuracy, color=style.RULE, linewidth=0.5, linestyle=dashed)
     for curve in own:
-        if not curve.why:
+        if curve.climb and not curve.why:
             ax.plot(curve.step, curve.climb.at(curve.step)[0], color=colour, linewidth=0.9)
             ax.plot(curve.climb.tau, [-0.04], marker="|", markersize=4, color=colour, clip_on=False)
     ax.set_ylim(-0.04, 1.04)
     ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    ax.set_xlim(0, max(float(curve.step[-1]) for curve in own))
+    ax.set_xlim(0, max(1.0, *(float(curve.step.max(initial=0)) for curve in own)))
     ax.set_title(short(name), color=colour, fontsize=7, pad=2)
     ax.set_title(verdict_of(data, name), fontsize=7, pad=2, loc="right")
     return ax
