@@ -43,6 +43,8 @@ def test_a_family_has_its_geometric_means_and_verdict() -> None:
     assert tau["low"] < 30.5 < 31.5 < tau["high"]
     assert value(data, "slow", "width")["estimate"] == pytest.approx(12, rel=0.05)
     assert value(data, "slow", "verdict")["said"] == "transition (sharp)"
+    rho, log_rho = value(data, "slow", "rho"), value(data, "slow", "log_rho")
+    assert math.log(rho["high"]) == pytest.approx(log_rho["high"]) and (rho["low"] > 0) == (rho["seeds"] == 3)
     assert verdict_of(data, "fast") == "smooth"
     assert value(data, "flat", "verdict")["said"] == "none (3 climb too small)"
     assert value(data, "slow", "rho")["hidden_size"] == 96
@@ -60,6 +62,7 @@ def test_a_gate_that_never_fires_has_no_delay() -> None:
     runs[0].metrics["content/accuracy"] *= 0.9
     curves, data = made(runs)
     assert math.isnan(curves[0].numbers["after_last"]) and math.isfinite(value(data, "slow", "after_last")["estimate"])
+    assert value(data, "slow", "after_last")["seeds"] == 2 and value(data, "slow", "rho")["seeds"] == 3
     assert "On 3 climbing runs the gate fired 2 times, 0 of them" in caption_of(curves, data, runs)
 
 

@@ -16,7 +16,7 @@ from coherence.figures.read import Run, logged, spelled
 PUBLISHED = "published"
 SCALES = ("tau", "width", "rho")
 """Quantities that seeds differ in by factors."""
-MEANS = ("jump", "drop", "apart", "aic_gain", "after_half", "after_last")
+MEANS = ("log_rho", "jump", "drop", "apart", "aic_gain", "after_half", "after_last")
 MEASURED = ("ok", "not_crystallized")
 """Whether its gate fired or not, such a run went its way."""
 
@@ -61,7 +61,7 @@ def _measured(run: Run, options: Mapping[str, Any], gate: Mapping[str, Any]) -> 
 
 def _numbers(climb: Climbs, step: Array, accuracy: Array, fired: float, narrowest: float) -> dict[str, float]:
     gaps = largest_jumps(climb, step, accuracy[None], narrowest)
-    own = {"tau": climb.tau, "width": climb.width, "rho": climb.rho}
+    own = {"tau": climb.tau, "width": climb.width, "rho": climb.rho, "log_rho": np.log(climb.rho)}
     own |= {"jump": gaps.up, "drop": gaps.down, "apart": gaps.up - gaps.down, "jump_step": step[gaps.index]}
     own |= {"aic_gain": aic_gain(climb, step, accuracy[None], gaps)}
     own |= {"after_half": fired - climb.tau, "after_last": fired - climb.last}
@@ -89,13 +89,14 @@ def summarise(
 ) -> pd.DataFrame:
     """Tidy: one row per curve and quantity, one per family and quantity (seed missing), three of the published table.
 
-    `named` are the study's curves; `said` is a curve's reason for no transition, or a family's verdict.
+    `named` are the study's curves; `seeds` counts those behind a family's number; `said` is a curve's reason for no
+    transition, or a family's verdict.
     """
     rule = Rule(options["sharp"], options["least_jump"], options["level"])
     rows = [row for name in in_order(curves, named) for row in _family(name, curves, rule, named[name])]
     paper = {name: float(getattr(published(), name)[0]) for name in SCALES}
     rows += [{"arm": PUBLISHED, "quantity": name, "estimate": value} for name, value in paper.items()]
-    return pd.DataFrame(rows).astype({"seed": "Int64"})
+    return pd.DataFrame(rows).astype({"seed": "Int64", "seeds": "Int64"})
 
 
 def in_order(curves: Sequence[Curve], named: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -119,7 +120,7 @@ def _family(name: str, curves: Sequence[Curve], rule: Rule, named: Mapping[str, 
         yield {**about, "quantity": key, "estimate": values.estimate, **ends}
     verdict = judge([curve.why for curve in own], found["rho"], found["jump"], found["apart"], rule)
     yield {**about, "quantity": "verdict", "estimate": len(climbing), "said": f"{verdict.verdict} ({verdict.why})"}
-    spread = float(np.log(_values(climbing, "rho")).std(ddof=1)) if len(climbing) > 1 else np.nan
+    spread = float(_values(climbing, "log_rho").std(ddof=1)) if len(climbing) > 1 else np.nan
     yield {**about, "quantity": "found_rho", "estimate": found_rho(spread, len(climbing), rule.sharp, rule.level)}
 
 
