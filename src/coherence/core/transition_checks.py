@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 from scipy.special import expit, logit
-from scipy.stats import t as student
 
 from coherence.core.transition import LN81, Array, fit, largest_jumps
+from coherence.core.transition_family import student
 
 SIZES = (3, 5, 10)
 """Seeds of a study."""
@@ -82,10 +82,7 @@ def checked(
     values |= {"rho": np.log(found.rho / world.rho), "J": gaps.up - world.jump, "jump": gaps.up - gaps.down}
     for (name, value), seeds in product(values.items(), SIZES):
         own = value.reshape(studies, FULL)[:, :seeds]
-        middle, half = (
-            own.mean(axis=1),
-            student.ppf((1 + level) / 2, seeds - 1) * own.std(axis=1, ddof=1) / np.sqrt(seeds),
-        )
+        middle, half = own.mean(axis=1), student(seeds - 1, level) * own.std(axis=1, ddof=1) / np.sqrt(seeds)
         yield name, seeds, float((middle > half if name == "jump" else np.abs(middle) <= half).mean())
         if name == "rho":
             yield "sharp", seeds, float((middle + half < np.log(sharp / world.rho)).mean())

@@ -46,12 +46,17 @@ class Verdict:
     why: str
 
 
+def student(freedom: int, level: float) -> float:
+    """The t that a Student variable lies within, on both sides of 0, with probability `level`."""
+    return float(t.ppf((1 + level) / 2, freedom))
+
+
 def mean_interval(values_N: npt.ArrayLike, level: float) -> Interval:
     """Student's interval of a mean over seeds; no ends with one seed, nothing at all without any."""
     values = np.asarray(values_N, dtype=float)
     if len(values) < 2:
         return Interval(float(values.mean()) if len(values) else math.nan, math.nan, math.nan, level)
-    middle, half = values.mean(), t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    middle, half = values.mean(), student(len(values) - 1, level) * values.std(ddof=1) / math.sqrt(len(values))
     return Interval(float(middle), float(middle - half), float(middle + half), level)
 
 
@@ -81,7 +86,7 @@ def judge(reasons: Sequence[str], rho: Interval, jump: Interval, apart: Interval
 def power(log_spread: float, effect: float, seeds: int, level: float) -> float:
     """How often the interval of rho lies under the threshold: ln rho spreads so over seeds, and lies `effect` under."""
     away = -effect * math.sqrt(seeds) / max(log_spread, 1e-9)
-    return float(nct.cdf(t.ppf((1 - level) / 2, seeds - 1), seeds - 1, away))
+    return float(nct.cdf(-student(seeds - 1, level), seeds - 1, away))
 
 
 def found_rho(log_spread: float, seeds: int, sharp: float, level: float, often: float = 0.8) -> float:
