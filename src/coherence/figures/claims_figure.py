@@ -34,6 +34,7 @@ def draw_margins(ax: Axes, rows: pd.DataFrame) -> Axes:
             continue
         ax.plot([x - 1, x + 1], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt", clip_on=False)
         ax.plot(x, y, "o", color=colour, markersize=3.5)
+    ax.set_xticks(range(-int(FARTHEST), int(FARTHEST) + 1, 2))
     ax.set_xlim(-FARTHEST - 0.5, FARTHEST + 0.5)
     name_rows(ax, [str(name) for name in rows["claim"]])
     ax.set_xlabel("against the claim     margin / half interval     for it")

@@ -16,7 +16,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """Every run as a mark at the step of its alarm, and the share of noise series in which a gate fires."""
     replays = data[data["part"] == "replay"]
     arms = list(dict.fromkeys(replays["name"]))
-    figure = style.new_figure(style.DOUBLE, 0.8 + 0.17 * len(arms))
+    figure = style.new_figure(style.DOUBLE, max(2.2, 0.8 + 0.17 * len(arms)))
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     draw_replays(left, replays, arms)
     draw_noise(right, data[data["part"] == "noise"])
@@ -40,8 +40,8 @@ def draw_replays(ax: Axes, replays: pd.DataFrame, arms: list[str]) -> Axes:
     name_rows(ax, arms)
     ax.set_xlim(0, edge)
     ax.set_xlabel("GRPO step of the alarm (hollow: none)")
-    for colour, text, height in ((TRAPPED, "ended trapped", 0.97), (HEALTHY, "did not", 0.9)):
-        ax.text(0.02, height, text, color=colour, transform=ax.transAxes, va="top", fontsize=7)
+    for colour, text, below in ((TRAPPED, "ended trapped", -9), (HEALTHY, "did not", -18)):
+        style.note(ax, text, (0, 1), (4, below), colour, xycoords="axes fraction")
     return ax
 
 
@@ -52,11 +52,11 @@ def _offsets(count: int) -> list[float]:
 
 def draw_noise(ax: Axes, rows: pd.DataFrame) -> Axes:
     """Share of noise series that fire each gate, by their correlation from step to step."""
-    for name, colour, marker in (("published", TRAPPED, "^"), ("rise", HEALTHY, "o")):
+    for name, colour, marker, above in (("published", TRAPPED, "^", -10), ("rise", HEALTHY, "o", 6)):
         own = rows[rows["name"] == name]
         ax.plot(own["correlation"], own["share"], marker=marker, color=colour, markersize=4)
-        last = own.iloc[0]
-        style.note(ax, GATES[name], (last["correlation"], last["share"]), (4, -9), colour)
+        first = own.iloc[0]
+        style.note(ax, GATES[name], (first["correlation"], first["share"]), (4, above), colour)
     ax.set_ylim(-0.03, 1.05)
     ax.set_xlabel("correlation of neighbouring steps")
     ax.set_ylabel("share of series that fire")
