@@ -30,7 +30,7 @@ onstart:
         f"study {STUDY.name}: results go to {R}/, figures to {F}/, logs to logs/{STUDY.name}/\n{executor()}",
         file=sys.stderr,
     )
-    checked(lambda: record_start(STUDY.name, os.getpid(), slurm_run()))
+    checked(lambda: record_start(STUDY.name, slurm_run()))
 
 
 onsuccess:

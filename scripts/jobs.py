@@ -43,10 +43,11 @@ def status(study: str, lines: int) -> list[str]:
     """A line per controller, program and job; a program's with the last lines of its log."""
     known = controllers(study)
     told = [f"Snakemake is process {one.pid} on {one.host}" for one in known if one.alive]
-    for program in programs_here(study):
+    jobs = queue([one.slurm_run for one in known if one.slurm_run])
+    for program in programs_here(study, jobs):
         told += [f"{program.out}: {since(program)}", *last_lines(program.log, lines)]
     writing = programs_in_jobs(study)
-    for job in queue([one.slurm_run for one in known if one.slurm_run]):
+    for job in jobs:
         at = f"SLURM job {job.number}, {job.state.lower()}, {job.where}"
         found = writing.get(job.number)
         if found and job.state == "RUNNING":
@@ -75,10 +76,10 @@ def stop(study: str) -> int:
     ours = [psutil.Process(one.pid) for one in known if one.here and one.alive]
     away = [f"process {one.pid} on {one.host}" for one in known if not one.here and one.alive]
     send(ours, signal.SIGTERM)  # it begins no more jobs
-    programs = [program.process for program in programs_here(study) if program.process]
+    names = [one.slurm_run for one in known if one.slurm_run]
+    programs = [program.process for program in programs_here(study, queue(names)) if program.process]
     send(programs, signal.SIGTERM)
     left = still_running(programs)
-    names = [one.slurm_run for one in known if one.slurm_run]
     stop_jobs(names)
     if names:
         send(still_running(ours, seconds=1), signal.SIGINT)  # it may look at the queue only minutes later

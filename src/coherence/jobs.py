@@ -1,23 +1,26 @@
 """What is at work on a study: the Snakemake that builds it, programs on this machine, jobs in the SLURM queue.
 
-No daemon but SLURM's is asked: a controller leaves a record in logs/, a program in a job names that where it writes.
+No daemon but SLURM's is asked: a controller keeps a record in logs/, a program in a job names that where it writes.
 """
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from coherence.console import progress
 from coherence.provenance.artifact import WRITER
-from coherence.provenance.files import write_atomic
+from coherence.provenance.files import pretty, write_atomic
+from coherence.provenance.lease import BEAT_S, STALE_S, look
 
 PATIENCE_S = 60.0
 """How long a stopped program may take to save its state; SLURM's own KillWait is shorter at most sites."""
@@ -25,11 +28,14 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True)
 class Controller:
-    """A Snakemake that builds the study; `slurm_run` is the name of its SLURM jobs, None where it sends none."""
+    """A Snakemake that builds the study; `slurm_run` is the name of its SLURM jobs, None where it sends none. It was
+    `started` and has last `touched` its record at these seconds since the epoch."""
 
     host: str
     pid: int
+    started: float
     slurm_run: str | None
+    touched: float
 
     @property
     def here(self) -> bool:
@@ -38,9 +44,13 @@ class Controller:
 
     @property
     def alive(self) -> bool:
-        """Whether it is at work; of one on another machine its jobs in the queue tell."""
-        jobs = [self.slurm_run] if self.slurm_run else []
-        return runs(self.pid, "snakemake") if self.here else bool(queue(jobs))
+        """Whether it is at work; of one on another machine its record tells, which it touches as long as it lives."""
+        if not self.here:
+            return time.time() - self.touched < STALE_S
+        with suppress(psutil.Error):
+            process = psutil.Process(self.pid)  # of that number, perhaps another; the clock may have been set since
+            return _runs(process) and abs(process.create_time() - self.started) < STALE_S
+        return False
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,6 @@ class Program:
     out: Path
     since: float
     process: psutil.Process | None = None
-    slurm_job: str | None = None
 
     @property
     def log(self) -> Path:
@@ -71,37 +80,34 @@ class Job:
     since: str
 
 
-def runs(pid: int, word: str) -> bool:
-    """Whether a process of that number runs on this machine with the word in its command line."""
-    try:
-        return any(word in part for part in psutil.Process(pid).cmdline())
-    except psutil.Error:
-        return False
-
-
 def controllers(study: str) -> list[Controller]:
     """Those on record, alive or not; the last start is the last."""
-    path = _record(study)
-    return [Controller(**entry) for entry in json.loads(path.read_text())] if path.is_file() else []
+    seen = map(look, _records(study).glob("*.json"))
+    found = [Controller(**json.loads(text), touched=touched) for text, touched in filter(None, seen)]
+    return sorted(found, key=lambda one: one.started)
 
 
-def record_start(study: str, pid: int, slurm_run: str | None) -> None:
-    """Put this controller on record; jobs that a killed one left in the queue are stopped before it sends its own."""
-    before = controllers(study)
-    for old in before:
-        if slurm_run and old.slurm_run and not old.here and old.alive:
-            raise ValueError(
-                f"jobs of Snakemake process {old.pid} on {old.host} are in the queue: if it does not run any more,"
-                f" `python scripts/jobs.py stop --study {study}`, then run again"
-            )
-    left = [old.slurm_run for old in before if old.slurm_run and not old.alive]
-    if slurm_run and queue(left):
-        progress(f"{len(queue(left))} jobs of an earlier run, which was killed, are in the queue: stopping them first")
+def record_start(study: str, slurm_run: str | None) -> None:
+    """Put this process on record, as a controller that lives as long as it touches that; jobs that a dead one has left
+    in the queue are stopped before this one sends its own."""
+    dead = [one for one in controllers(study) if not one.alive]
+    left = [one.slurm_run for one in dead if one.slurm_run]
+    if jobs := queue(left):
+        progress(f"{len(jobs)} jobs of an earlier run, which was killed, are in the queue: stopping them first")
         stop_jobs(left)
-    new = Controller(socket.gethostname(), pid, slurm_run)
-    _record(study).parent.mkdir(parents=True, exist_ok=True)
-    known = [asdict(entry) for entry in [*before, new] if entry.alive]
-    write_atomic(_record(study), json.dumps(known).encode())
+    for one in dead:
+        _record(study, one.host, one.pid).unlink(missing_ok=True)
+    host, this = socket.gethostname(), psutil.Process()
+    new = {"host": host, "pid": this.pid, "started": this.create_time(), "slurm_run": slurm_run}
+    write_atomic(_record(study, host, this.pid), pretty(new))
+    threading.Thread(target=_touch, args=[_record(study, host, this.pid)], daemon=True).start()
+
+
+def _touch(record: Path) -> None:
+    while True:
+        time.sleep(BEAT_S)
+        with suppress(OSError):
+            os.utime(record)
 
 
 def locked_by(study: str, configfile: str) -> str:
@@ -111,24 +117,30 @@ def locked_by(study: str, configfile: str) -> str:
         return "locked: another Snakemake runs in this folder, or was killed (then: snakemake --unlock)"
     last = known[-1]
     who = f"locked: Snakemake process {last.pid} on {last.host}"
-    if last.alive and last.here:
+    if last.alive:
         return f"{who} builds this study; see `python scripts/jobs.py status --study {study}`"
     gone = "was killed" if last.here else "may have been killed; if it does not run any more"
     return f"{who} {gone}: `snakemake --unlock --configfile {configfile}`, then the same command again goes on"
 
 
-def _record(study: str) -> Path:
-    return Path("logs", study, "controllers.json")
+def _records(study: str) -> Path:
+    return Path("logs", study, "controllers")
 
 
-def programs_here(study: str) -> list[Program]:
-    """The study's programs that run on this machine and in no SLURM job: by command line, started in this folder."""
+def _record(study: str, host: str, pid: int) -> Path:
+    return _records(study) / f"{host}-{pid}.json"
+
+
+def programs_here(study: str, jobs: Sequence[Job]) -> list[Program]:
+    """The study's programs that run on this machine and in none of these jobs (in an allocation, perhaps): by command
+    line, started in this folder."""
+    numbers = {job.number for job in jobs}
     found = []
     for process in psutil.process_iter(["cmdline", "cwd", "environ", "create_time"]):
         line, about = process.info["cmdline"] or [], process.info
         out = Path(line[line.index("--out") + 1]) if "--out" in line[:-1] else Path()
         of_study = out.parts[:2] in (("results", study), ("figs", study)) and about["cwd"] == str(Path.cwd())
-        if of_study and "SLURM_JOB_ID" not in (about["environ"] or {}):
+        if of_study and (about["environ"] or {}).get("SLURM_JOB_ID") not in numbers:
             found.append(Program(out, about["create_time"], process=process))
     return found
 
@@ -143,7 +155,7 @@ def programs_in_jobs(study: str) -> dict[str, Program]:
             except (FileNotFoundError, ValueError):  # just done, or just begun
                 continue
             out = path.parent.with_name(path.parent.name.removeprefix(".").removesuffix(".partial"))
-            found[str(who["slurm_job"])] = Program(out, since, slurm_job=who["slurm_job"])
+            found[str(who["slurm_job"])] = Program(out, since)
     return found
 
 

@@ -1,11 +1,17 @@
 """scripts/jobs.py without SLURM: what it sees, and a stop after which the run goes on."""
 
+import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
+import pytest
 from workflow.working_copy import Clone
+
+from coherence.jobs import BEAT_S, STALE_S, Job, controllers, programs_here, record_start
 
 RUN = "results/tiny/sft/seed0"
 LONG = ("max_steps: 25", "max_steps: 100000, gate: {threshold: 1.0, window: 1000, count: 1000}")
@@ -46,9 +52,58 @@ def test_a_local_run_is_seen_and_stopped_and_goes_on(clone: Clone) -> None:
 def test_the_lock_of_a_killed_snakemake_is_explained(clone: Clone) -> None:
     (clone.root / ".snakemake/locks").mkdir(exist_ok=True)
     (clone.root / ".snakemake/locks/0.output.lock").write_text(f"{RUN}/manifest.json\n")
-    record = clone.root / "logs/tiny/controllers.json"
-    assert '"pid"' in record.read_text(), "the run that built the clone is on record"
+    assert list(clone.root.glob("logs/tiny/controllers/*.json")), "the run that built the clone is on record"
     done = clone.snakemake("--forcerun", "sft")
     assert "was killed: `snakemake --unlock --configfile config/tiny.yaml`, then the same" in done.stderr
     assert clone.snakemake("--unlock").returncode == 0
     assert not clone.planned()
+
+
+def edit_record(**change: object) -> Path:
+    """The one record of study s, as a process with these other values would have written it."""
+    (path,) = Path("logs/s/controllers").glob("*.json")
+    new = json.loads(path.read_text()) | change
+    path.unlink()
+    path = path.with_name(f"{new['host']}-{new['pid']}.json")
+    path.write_text(json.dumps(new))
+    return path
+
+
+def alive() -> list[bool]:
+    return [one.alive for one in controllers("s")]
+
+
+def test_who_is_alive_is_known_here_and_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("coherence.jobs.BEAT_S", 0.05)
+    record_start("s", None)
+    assert alive() == [True]
+    this = psutil.Process().create_time()
+    edit_record(started=this - 10 * STALE_S)
+    assert alive() == [False], "another process has its number now"
+    path = edit_record(host="elsewhere", started=this)
+    assert alive() == [True], "without any job in the queue"
+    os.utime(path, (0, 0))
+    assert BEAT_S < STALE_S and alive() == [False]
+    record_start("s", None)
+    assert [one.host == "elsewhere" for one in controllers("s")] == [False], "the dead are forgotten"
+    (path,) = Path("logs/s/controllers").glob("*.json")
+    os.utime(path, (0, 0))
+    for _ in range(100):
+        time.sleep(0.05)
+        if path.stat().st_mtime > 0:
+            break
+    assert path.stat().st_mtime > 0, "a controller touches its record"
+
+
+def test_a_program_in_an_allocation_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-c", "input()", "--out", "results/s/base"]
+    with subprocess.Popen(command, env=os.environ | {"SLURM_JOB_ID": "7"}, stdin=subprocess.PIPE) as process:
+        while "--out" not in psutil.Process(process.pid).cmdline():
+            time.sleep(0.01)
+        seen = [program.process.pid for program in programs_here("s", []) if program.process]
+        ours = programs_here("s", [Job("7", "RUNNING", "base", "node", "")])
+        process.communicate(b"\n")
+    assert seen == [process.pid]
+    assert not ours, "a job of Snakemake's own is seen in the queue"
