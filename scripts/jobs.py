@@ -8,17 +8,10 @@ from typing import Annotated, Literal
 import psutil
 import tyro
 
+from coherence.cluster.controllers import controllers
+from coherence.cluster.programs import Program, programs_here, programs_in_jobs, send, still_running
+from coherence.cluster.slurm import queue, stop_jobs
 from coherence.console import run_cli
-from coherence.jobs import (
-    Program,
-    controllers,
-    programs_here,
-    programs_in_jobs,
-    queue,
-    send,
-    still_running,
-    stop_jobs,
-)
 
 
 def main(what: Annotated[Literal["status", "logs", "stop"], tyro.conf.Positional], study: str = "default") -> int:

@@ -12,7 +12,7 @@ from repository import REPO
 
 SRC = REPO / "src/coherence"
 FLOORS = {
-    "config": 0, "provenance": 0, "core": 0, "console": 0, "slots": 0, "streams": 0, "jobs": 0,
+    "config": 0, "provenance": 0, "core": 0, "console": 0, "slots": 0, "streams": 0, "cluster": 0,
     "tasks": 1, "models": 1,
     "training": 2, "evaluation": 2,
     "figures": 3, "front": 3, "planning": 3, "report": 4, "observing": 4,

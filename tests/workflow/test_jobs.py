@@ -11,7 +11,10 @@ import psutil
 import pytest
 from workflow.working_copy import Clone
 
-from coherence.jobs import BEAT_S, STALE_S, Job, controllers, programs_here, record_start
+from coherence.cluster.controllers import controllers, record_start
+from coherence.cluster.programs import programs_here
+from coherence.cluster.slurm import Job
+from coherence.provenance.lease import BEAT_S, STALE_S
 
 RUN = "results/tiny/sft/seed0"
 LONG = ("max_steps: 25", "max_steps: 100000, gate: {threshold: 1.0, window: 1000, count: 1000}")
@@ -75,7 +78,7 @@ def alive() -> list[bool]:
 
 def test_who_is_alive_is_known_here_and_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("coherence.jobs.BEAT_S", 0.05)
+    monkeypatch.setattr("coherence.cluster.controllers.BEAT_S", 0.05)
     record_start("s", None)
     assert alive() == [True]
     this = psutil.Process().create_time()
@@ -103,7 +106,7 @@ def test_a_program_in_an_allocation_is_seen(tmp_path: Path, monkeypatch: pytest.
         while "--out" not in psutil.Process(process.pid).cmdline():
             time.sleep(0.01)
         seen = [program.process.pid for program in programs_here("s", []) if program.process]
-        ours = programs_here("s", [Job("7", "RUNNING", "base", "node", "")])
+        ours = programs_here("s", [Job("7", "RUNNING", "base", "node")])
         process.communicate(b"\n")
     assert seen == [process.pid]
     assert not ours, "a job of Snakemake's own is seen in the queue"

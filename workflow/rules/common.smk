@@ -16,12 +16,12 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
 )
 
+from coherence.cluster.controllers import locked_by, record_start
 from coherence.config.evaluate import shown_arms
 from coherence.config.hub import repositories
 from coherence.config.resolved import WEIGHTS, data_files, model_files
 from coherence.config.study import check_name, load_study
 from coherence.console import one_line
-from coherence.jobs import locked_by, record_start
 from coherence.provenance.adopt import ADOPTING
 from coherence.provenance.artifact import digest
 from coherence.provenance.code import code_parts
