@@ -103,6 +103,15 @@ def test_closure_follows_an_edit(tree: Tree) -> None:
     assert "src/lib/b.py" in names(root)
 
 
+def test_closure_follows_a_file_that_appears(tree: Tree) -> None:
+    root = tree({"scripts/x.py": "import lib.a"})
+    assert names(root) == ["scripts/x.py"]
+    tree({"src/lib/a.py": ""})
+    assert names(root) == ["scripts/x.py", "src/lib/a.py"]
+    tree({"src/lib/__init__.py": ""})
+    assert names(root) == ["scripts/x.py", "src/lib/__init__.py", "src/lib/a.py"]
+
+
 def test_errors_name_the_file(tree: Tree) -> None:
     root = tree({"scripts/x.py": "import lib.a", "src/lib/a.py": "x = (\n"})
     with pytest.raises(ValueError, match=r"src/lib/a\.py, line 1"):

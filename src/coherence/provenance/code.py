@@ -1,6 +1,7 @@
 """Code identity: the modules that a script imports, read without running them, and a hash of each."""
 
 import ast
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from coherence.provenance.files import sha256_bytes, sha256_file
 CONSOLE = "coherence.console"
 NEUTRAL = ("src/coherence/provenance/", "src/coherence/console.py", "src/coherence/slots.py")
 """Plumbing, by name: these files cannot change a result. A test keeps arithmetic libraries out of them."""
+SOURCES = ("scripts", "src")
 RUNNERS = frozenset({"run_cli"})
 """What of the console runs its argument; all else there only prints."""
 PURE = frozenset({"abs", "float", "int", "len", "repr", "round", "str", "type"})
@@ -45,11 +47,12 @@ def closure(script: Path, root: Path) -> tuple[Path, ...]:
     if not script.is_file():
         raise ValueError(f"script {script} does not exist")
     root, todo, seen = root.resolve(), [script.resolve()], set[Path]()
+    tree = tuple((folder, Path(folder).stat().st_mtime_ns) for top in SOURCES for folder, _, _ in os.walk(root / top))
     while todo:
         path = todo.pop()
         if path not in seen:
             seen.add(path)
-            todo.extend(_local_files(path, root))
+            todo.extend(_local_files(_module(path).imports, path, root, tree))
     return tuple(sorted(seen))
 
 
@@ -92,19 +95,25 @@ def _hashed_file(module: Path, name: str, root: Path) -> Path:
 # ------------------------------------------------------------------------------- from names to files
 
 
-def _local_files(path: Path, root: Path) -> Iterator[Path]:
-    for entry in _module(path).imports:
+@lru_cache(maxsize=4096)
+def _local_files(
+    imports: Sequence[Import], path: Path, root: Path, tree: Sequence[tuple[str, int]]
+) -> tuple[Path, ...]:
+    """The files that these imports of `path` run; `tree`, the folders and when each last changed, is for the cache."""
+    found = list[Path]()
+    for entry in imports:
         parts = entry.module.split(".") if entry.module else []
         folder = path.parents[entry.level - 1] if entry.level else _search(parts[0], root)
         if folder is not None:
-            yield from _executed(folder, parts)
+            found += _executed(folder, parts)
             for name in entry.names:
-                yield from _executed(folder, [*parts, name])
+                found += _executed(folder, [*parts, name])
+    return tuple(found)
 
 
 def _search(top: str, root: Path) -> Path | None:
     """The folder of sys.path that holds module `top`, scripts first as in Python; None if not local."""
-    for folder in (root / "scripts", root / "src"):
+    for folder in (root / top for top in SOURCES):
         if (folder / f"{top}.py").is_file() or any((folder / top).rglob("*.py")):
             return folder
     return None
