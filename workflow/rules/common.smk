@@ -30,6 +30,9 @@ from coherence.provenance.place import find_all
 from coherence.provenance.records import unrecorded
 from coherence.provenance.store import store_folder
 
+# not by another Snakemake, for one of its jobs
+STARTED_BY_HAND = workflow.exec_mode.name == "DEFAULT"
+
 
 def checked(read):
     """What `read` returns; a mistake in config or files is one line and exit code 2."""
@@ -91,14 +94,15 @@ def all_recorded():
     """Outputs without Snakemake's records were not made here: their settings would not be compared, so refuse them."""
     manifests = [place.manifest for top in (R, F) for place in find_all(Path(top)) if place.manifest.is_file()]
     strange = [] if ADOPTING in os.environ else unrecorded(manifests, Path())
-    if strange and workflow.exec_mode.name == "DEFAULT":
+    if strange:
         raise ValueError(
             f"{len(strange)} artifacts, e.g. {strange[0]}, have no records of Snakemake's (copied results?): "
             f"verify and adopt them with `python scripts/verify.py --configfile {CONFIGFILE} --adopt`"
         )
 
 
-checked(all_recorded)
+if STARTED_BY_HAND:
+    checked(all_recorded)
 
 
 def growing(amount):
@@ -129,18 +133,17 @@ def explain_lock():
         print(locked_by(STUDY.name, CONFIGFILE), file=sys.stderr)
 
 
-if workflow.exec_mode.name == "DEFAULT":
+if STARTED_BY_HAND:
     explain_lock()
 
 
 def identity(script):
     """What a script is, for Snakemake's own comparison: its code (import closure) and the packages under it.
 
-    A job on a cluster reads all rules, and needs this of one: there it is worked out when it is asked for.
+    A job on a cluster starts a Snakemake that compares and records nothing: there it is not worked out.
     """
     read = lambda: {"code": code_parts(ROOT / script, ROOT), "packages": locked_packages(ROOT / script, ROOT)}
-    found = lambda wildcards=None: digest(checked(read))
-    return found() if workflow.exec_mode.name == "DEFAULT" else found
+    return digest(checked(read)) if STARTED_BY_HAND else ""
 
 
 def settings(stage, **fixed):
