@@ -16,9 +16,10 @@ def test_a_run_without_a_step_has_an_empty_table(tmp_path: Path) -> None:
 
 
 def test_how_a_run_ended_needs_no_metrics(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, grpo_run("task", 0, [0.5]))
+    run = grpo_run("task", 0, [0.5])
+    folder = write_run(tmp_path, run)
     (folder / "metrics.jsonl").unlink()
-    assert read_outcome(folder) == Ended("task", 0, {"status": "ok"})
+    assert read_outcome(folder) == Ended("task", 0, run.outcome)
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:

@@ -85,11 +85,14 @@ def of_curve(run: Run, token_class: str) -> Values:
 
 def of_completions(rows: pd.DataFrame) -> Values:
     """Of one checkpoint's sampled completions: rank correlation of length with CARL, and with its multiscale term."""
-    lengths = rows["tokens"]
-    if lengths.nunique() < 2:
-        return {"length_bias": np.nan, "length_bias_multiscale": np.nan}
-    found = {name: stats.spearmanr(lengths, rows[name]).statistic for name in ("carl", "multiscale")}
-    return {"length_bias": float(found["carl"]), "length_bias_multiscale": float(found["multiscale"])}
+    carl, multiscale = (rank_correlation(rows["tokens"], rows[name]) for name in ("carl", "multiscale"))
+    return {"length_bias": carl, "length_bias_multiscale": multiscale}
+
+
+def rank_correlation(one: "pd.Series[Any]", other: "pd.Series[Any]") -> float:
+    """Spearman's; NaN where either is constant."""
+    constant = one.nunique() < 2 or other.nunique() < 2
+    return np.nan if constant else float(stats.spearmanr(one, other).statistic)
 
 
 def of_tokens(tokens: pd.DataFrame) -> Values:
@@ -193,9 +196,8 @@ def _shift(values: pd.DataFrame, level: float) -> list[dict[str, Any]]:
     wide = values[values["group"] == "curve"].pivot_table(index=["seed", "arm"], columns="quantity", values="value")
     if wide.empty:
         return []
-    by_seed = {
-        seed: stats.spearmanr(own["first_loss"], own["melt"]).statistic for seed, own in wide.groupby(level="seed")
-    }
+    cells = wide.groupby(level="seed")
+    by_seed = {seed: rank_correlation(own["first_loss"], own["melt"]) for seed, own in cells}
     told = {"group": "curve", "arm": "all", "quantity": "shift_correlation", "against": None}
     return list(_told(told, pd.Series(by_seed), level))
 
