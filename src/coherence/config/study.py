@@ -116,8 +116,11 @@ class StudyConfig(Strict):
             raise ValueError("adapt and figures.adaptation come together: the study has one without the other")
         if self.adapt is not None and isinstance(self.data, ScreensData):
             raise ValueError(f"adapt: task '{self.data.task}' shows images, which this stage does not read")
-        if self.figures.arms.reference not in (self.figures.shown or self.grpo.arms):
-            raise ValueError(f"figures.arms.reference: '{self.figures.arms.reference}' is no arm that is shown")
+        reference = self.figures.arms.reference
+        if reference not in self.grpo.arms:
+            raise ValueError(f"figures.arms.reference: '{reference}' is not an arm of this study")
+        if reference not in (self.figures.shown or self.grpo.arms):
+            raise ValueError(f"figures.arms.reference: '{reference}' is not among figures.shown")
         return self
 
     def _check_bases(self) -> None:
