@@ -69,6 +69,8 @@ def test_the_verdicts() -> None:
         "t_star_whole",
         "context_tax_up",
         "context_tax_down",
+        "natural_context",
+        "context_by_width",
         "occurs_phi_4/5",
         "occurs_phi_1/5",
         "kuramoto_zeros",

@@ -163,7 +163,7 @@ class History:
                 if card["outcome"].get("steps") == 0:
                     return None  # it diverged at its start, and says nothing of a step's time
                 scale *= _ratio(card, values)
-            elif path.rsplit(".", 1)[-1] not in FREE and not path.startswith("own.arm.rewards"):
+            elif path.rsplit(".", 1)[-1] not in FREE and not path.startswith(TIMELESS):
                 return None
         return scale
 
@@ -195,6 +195,8 @@ def _shape(model: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in model.items() if key not in ("pretraining", "prior", "seed")}
 
 
+TIMELESS = ("own.arm.", "own.grpo.alarm")
+"""What an arm pays and when, and what stops it early: a step takes no longer for it."""
 RULE_OF = {"scores": "evaluate"}
 """Stages whose rule bears another name."""
 
