@@ -39,7 +39,7 @@ def main(
     read, shown = [read_run(folder) for folder in runs], [read_run(folder) for folder in curves]
     trained = [run for run in read if run.arm != START]
     kept = complete_scores(pd.read_parquet(scores / "scores.parquet"), read).table
-    tokens = averaged(greedy_tokens(read_generations(generations), read_tokenizer(base)), read)
+    tokens = greedy_tokens(averaged(read_generations(generations), read), read_tokenizer(base))
     values = per_run(trained, shown, kept, tokens, settings["task"], settings["token_class"])
     data = contrasts(values, kept, options["against"], Bootstrap(options["resamples"], options["level"]))
     words = caption(data, options, len(settings["seeds"]), unusual(read, "Left out of means"))

@@ -152,6 +152,7 @@ def claims_study() -> dict:
         (lambda c: c["claims"]["melt"].pop("threshold"), "comparator and threshold go together"),
         (lambda c: c["claims"]["melt"].update(not_testable="why"), "or why it is `not_testable`"),
         (lambda c: c["claims"]["melt"].update(treshold=1), "did you mean 'threshold'?"),
+        (lambda c: c["figures"]["contrasts"].update(level=0.8), "figures.contrasts.level is 0.8, but figures.claims"),
         (lambda c: c.pop("claims"), "`claims` and `figures.claims` go together"),
         (lambda c: c["figures"]["contrasts"]["against"].update(tusk="task"), "'tusk' is neither an arm nor a curve"),
         (lambda c: c["figures"].update(shown=["task", "crl"]), "figures.shown: 'crl' is not an arm"),

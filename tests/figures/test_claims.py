@@ -16,6 +16,8 @@ ROWS = [
     ("b", -0.30, -0.40, -0.20, 5),
     ("c", 0.05, -0.20, 0.30, 5),
     ("few", 0.30, 0.20, 0.40, 2),
+    ("same", 1.00, 1.00, 1.00, 5),
+    ("none", 0.30, np.nan, np.nan, 5),
 ]
 
 
@@ -43,6 +45,8 @@ CLAIMS = {
     "perhaps": about("c"),
     "few": about("few"),
     "gone": about("nobody"),
+    "same": about("same"),
+    "none": about("none"),
     "irrational": claim(figure="constants", take={"name": "t_star_irrational"}),
     "product": claim(figure="constants", take={"name": "t_star_384"}),
     "empty": claim(figure="constants", take={"name": "conservation"}),
@@ -63,12 +67,16 @@ def test_each_claim_gets_its_verdict(judged: pd.DataFrame) -> None:
         "perhaps": "inconclusive",
         "few": "not testable here",
         "gone": "not testable here",
+        "same": "inconclusive",
+        "none": "not testable here",
         "irrational": "refuted",
         "product": "supported",
         "empty": "not testable here",
         "closed": "not testable here",
     }
     assert judged.loc["few", "why"] == "2 runs are left to test it, 3 are needed"
+    assert judged.loc["same", "why"] == "all runs gave the same number"
+    assert "cannot be told" in judged.loc["none", "why"]
     assert judged.loc["yes", "margin"] == pytest.approx(3) and judged.loc["no", "margin"] == pytest.approx(-3)
 
 
@@ -83,7 +91,7 @@ def test_table_figure_and_caption_tell_the_same(judged: pd.DataFrame) -> None:
     rows = {row[0]: row for row in table(judged.reset_index()).rows}
     assert rows["yes"][1:5] == ["supported", "words", "0.3 [0.2, 0.4]", "> 0"]
     assert rows["closed"][3] == "nobody has the data"
-    assert "10 claims: 3 supported, 2 refuted, 1 inconclusive, 4 not testable here" in " ".join(
+    assert "12 claims: 3 supported, 2 refuted, 2 inconclusive, 5 not testable here" in " ".join(
         caption(judged.reset_index(), 0.95).split()
     )
     labels = [text.get_text() for text in draw(judged.reset_index()).axes[0].get_yticklabels()]
@@ -93,7 +101,7 @@ def test_table_figure_and_caption_tell_the_same(judged: pd.DataFrame) -> None:
 def test_what_is_named_wrongly_is_said() -> None:
     with pytest.raises(ValueError, match="have no column 'armm'"):
         judge({"x": claim(figure="contrasts", take={"armm": "a"}, comparator=">", threshold=0.0)}, data(), 0.95)
-    with pytest.raises(ValueError, match="4 rows of 'contrasts' are meant"):
+    with pytest.raises(ValueError, match="6 rows of 'contrasts' are meant"):
         judge(
             {"x": claim(figure="contrasts", take={"quantity": "strict"}, comparator=">", threshold=0.0)}, data(), 0.95
         )

@@ -22,7 +22,7 @@ from coherence.figures.contrasts import (
 )
 from coherence.figures.contrasts_figure import draw
 from coherence.figures.contrasts_words import caption, table
-from coherence.figures.read import Run
+from coherence.figures.read import Ended, Run
 
 STEPS = 20
 AGAINST = {"task": "sft", "carl": "task", "melts": "calm"}
@@ -112,7 +112,6 @@ def test_differences_are_paired_and_leave_the_stopped_run_out(made: tuple[pd.Dat
     assert pick(data, "carl", "alarm")["estimate"] == pytest.approx(1 / 3), "of all three runs"
     assert pick(data, "carl", "distinct")["seeds"] == 2
     assert pick(data, "melts", "melt", "calm")["estimate"] == pytest.approx(0.4)
-    assert pick(data, "all", "shift_correlation")["estimate"] == pytest.approx(1)
     assert pick(data, "task", "boundary_jumps")["estimate"] == pytest.approx(0.5), "one jump of two neighbours"
     assert pick(data, "task", "gradient_spike") is None, "a quantity without a number has no row"
 
@@ -125,3 +124,18 @@ def test_table_and_figure_show_every_arm(made: tuple[pd.DataFrame, list[Run]]) -
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["task $-$ sft", "carl $-$ task"]
     assert "carl minus task" in caption(data, OPTIONS, 3, "")
+
+
+def test_what_diverged_is_in_no_mean() -> None:
+    table = scores({(arm, s): [1, 0, 1, 0] for arm in ("sft", "task") for s in range(3)}, tokens=3, multiscale=0.5)
+    status = ended(ok(table))
+    lost = [Ended(run.arm, run.seed, run.outcome | {"diverged": (run.arm, run.seed) == ("task", 2)}) for run in status]
+    table.loc[(table["arm"] == "task") & (table["seed"] == 2), "phi"] = np.nan
+    kept = complete_scores(table, lost)
+    assert kept.left_out == 0 and set(kept.table.query("arm == 'task'")["seed"]) == {0, 1}
+    runs = [grpo("task", seed, diverged=seed == 2) for seed in range(3)]
+    curves = [curve("calm", 0, 0.1), Run("calm", 1, {"status": "ok", "diverged": True}, curve("calm", 1, 0.1).metrics)]
+    tokens = pd.DataFrame(columns=["arm", "seed", "completion", "phi", "punctuation"])
+    values = per_run(runs, curves, kept.table, tokens, "grounding", "content")
+    assert set(values.query("quantity == 'distinct'")["seed"]) == {0, 1}
+    assert set(values.query("group == 'curve'")["seed"]) == {0}

@@ -111,7 +111,8 @@ class StudyConfig(Strict):
             raise ValueError("figures.transition_checks: they need the thresholds of figures.transitions")
         if bool(self.claims) != (self.figures.claims is not None):
             raise ValueError("`claims` and `figures.claims` go together")
-        check_claims(self.claims, figures.names(self.model_dump()), cells_of | {"all"}, len(self.seeds))
+        check_claims(self.claims, figures.names(self.model_dump()), cells_of, len(self.seeds))
+        self._check_levels()
         if (self.adapt is None) != (self.figures.adaptation is None):
             raise ValueError("adapt and figures.adaptation come together: the study has one without the other")
         if self.adapt is not None and isinstance(self.data, ScreensData):
@@ -122,6 +123,15 @@ class StudyConfig(Strict):
         if reference not in (self.figures.shown or self.grpo.arms):
             raise ValueError(f"figures.arms.reference: '{reference}' is not among figures.shown")
         return self
+
+    def _check_levels(self) -> None:
+        """P is worked out from intervals, so those that claims read must be of one level."""
+        for name in {claim.figure for claim in self.claims.values()} - {None, "constants"}:
+            level = getattr(getattr(self.figures, str(name)), "level", None)
+            if self.figures.claims and level is not None and level != self.figures.claims.level:
+                raise ValueError(
+                    f"figures.{name}.level is {level}, but figures.claims.level {self.figures.claims.level}"
+                )
 
     def _check_bases(self) -> None:
         """The curves' bases must be models, as `model` itself is."""

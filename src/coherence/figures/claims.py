@@ -66,9 +66,14 @@ def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: f
         if row is None:
             raise ValueError(f"claims.{name}.take: no such row in '{claim.figure}'")
         return {**NOTHING, "verdict": EXACT[row["verdict"]], "why": f"{row['computed']}; {row['note']}".strip("; ")}
-    if row is None or int(row["seeds"]) < claim.seeds or not np.isfinite([row["low"], row["high"]]).all():
-        left = 0 if row is None else int(row["seeds"])
+    left = 0 if row is None else int(row["seeds"])
+    if row is None or left < claim.seeds:
         return {**NOTHING, "verdict": NOT_TESTABLE, "why": f"{left} runs are left to test it, {claim.seeds} are needed"}
+    if not np.isfinite([row["low"], row["high"]]).all():
+        return {**NOTHING, "verdict": NOT_TESTABLE, "why": "its interval cannot be told from these runs"}
+    if row["low"] == row["high"]:  # nothing varied: that no other run would differ cannot be told from it
+        told = {key: float(row[key]) for key in ("estimate", "low", "high")}
+        return {**NOTHING, **told, "seeds": left, "verdict": INCONCLUSIVE, "why": "all runs gave the same number"}
     estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
     evidence = Evidence(estimate, low, high, int(row["seeds"]), level)
     assert claim.threshold is not None

@@ -38,7 +38,7 @@ def of_grpo(run: Run, task: str) -> Values:
     that the alarm stopped, only when: it has no end to be averaged with others'; so has one without a step."""
     step = run.outcome.get("alarm_step")
     alarm = {"alarm": float(step is not None), "alarm_step": _number(step)}
-    if run.status.startswith(DEGENERATE) or run.metrics.empty:
+    if run.status.startswith(DEGENERATE) or run.metrics.empty or run.outcome.get("diverged"):
         return alarm
     metrics, completions = run.metrics, run.outcome["completions"] / run.outcome["steps"]
     last = metrics.tail(LAST).mean(numeric_only=True)
@@ -80,6 +80,7 @@ def of_curve(run: Run, token_class: str) -> Values:
         "jump": smooth.diff(JUMP).max(),
         "steps_to_level": float(reached.iloc[0]) if len(reached) else np.nan,
         "last_accuracy": accuracy.tail(LAST).mean(),
+        "half_way_accuracy": accuracy.head(len(accuracy) // 2).mean(),
     }
 
 
@@ -107,7 +108,8 @@ def per_run(
     """One row per run and quantity: group (arm or curve), arm, seed, quantity, value. `scores` and `tokens` are of the
     checkpoints that are averaged over."""
     rows: list[Any] = [("arm", run.arm, run.seed, of_grpo(run, task)) for run in grpo]
-    rows += [("curve", run.arm, run.seed, of_curve(run, token_class)) for run in curves]
+    whole = (run for run in curves if not run.metrics.empty and not run.outcome.get("diverged"))
+    rows += [("curve", run.arm, run.seed, of_curve(run, token_class)) for run in whole]
     sampled = scores[scores["mode"] == "sampled"]
     for table, measure in ((sampled, of_completions), (tokens, of_tokens)):
         rows += [("arm", *cell, measure(own)) for cell, own in table.groupby(["arm", "seed"])]
@@ -129,7 +131,6 @@ def contrasts(
     row per seed and one over seeds (seed missing) with its interval. Empty where a quantity has no number."""
     rows = [*_levels(values, bootstrap.level), *_differences(values, against, bootstrap.level)]
     rows += [row for name in SCORED for row in _scored(scores, name, against, bootstrap)]
-    rows += _shift(values, bootstrap.level)
     return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "Int64", "seeds": "int64"})
 
 
@@ -189,17 +190,6 @@ def _scored(
             yield told | {"estimate": found.estimate, "low": found.low, "high": found.high, "seeds": len(common)}
             for seed, value in zip(sorted(common), values_SI.mean(axis=1), strict=True):
                 yield told | {"seed": seed, "estimate": value, "seeds": 1}
-
-
-def _shift(values: pd.DataFrame, level: float) -> list[dict[str, Any]]:
-    """Rank correlation over the curves of a seed: does entropy rise more where the first loss is higher?"""
-    wide = values[values["group"] == "curve"].pivot_table(index=["seed", "arm"], columns="quantity", values="value")
-    if wide.empty:
-        return []
-    cells = wide.groupby(level="seed")
-    by_seed = {seed: rank_correlation(own["first_loss"], own["melt"]) for seed, own in cells}
-    told = {"group": "curve", "arm": "all", "quantity": "shift_correlation", "against": None}
-    return list(_told(told, pd.Series(by_seed), level))
 
 
 def pick(data: pd.DataFrame, arm: str, quantity: str, against: str | None = None) -> Mapping[str, Any] | None:

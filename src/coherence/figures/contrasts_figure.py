@@ -15,7 +15,7 @@ PANELS = {
     SAMPLED: "accuracy, sampled",
     HELDOUT_PHI: r"$\Phi$, sampled",
     "distinct": "distinct completions",
-    "zero_variance": "groups without variance",
+    "zero_variance": "groups all right or wrong",
 }
 """Differences that are drawn, and what they are of."""
 

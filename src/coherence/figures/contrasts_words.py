@@ -44,9 +44,9 @@ def caption(data: pd.DataFrame, options: Mapping[str, Any], count: int, odd: str
     return f"""\
 **Arms against their controls.** Paired differences over {seeds(count)} (dots; same start, prompts and random numbers):
 strict accuracy and Φ of held-out completions, and of the last steps of training the share of distinct completions and
-of groups whose completions all earn the same. Bars: {bootstrapped(options, count)}; of training, Student's interval
-over seeds. Dark: the interval holds no zero (not corrected for the number of comparisons). Sampled accuracy: arm minus
-control: {"; ".join(told)}. {odd}"""
+of groups whose completions are all right or all wrong. Bars: {bootstrapped(options, count)}; of training, Student's
+interval over seeds. Dark: the interval holds no zero (not corrected for the number of comparisons). Sampled accuracy,
+arm minus control: {"; ".join(told)}. {odd}"""
 
 
 def _told(data: pd.DataFrame, arm: str, control: str) -> str:

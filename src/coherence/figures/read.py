@@ -115,9 +115,10 @@ def with_status(data: pd.DataFrame, status: Mapping[Cell, str]) -> pd.DataFrame:
 
 
 def averaged(table: pd.DataFrame, runs: Iterable[Ended]) -> pd.DataFrame:
-    """The rows of these runs' arms and seeds, without the runs that the alarm stopped: those are told by name, and
-    enter no mean."""
-    cells = {(run.arm, run.seed) for run in runs if not run.status.startswith(DEGENERATE)}
+    """The rows of these runs' arms and seeds, without the runs that the alarm stopped or whose weights diverged: those
+    are told by name, and enter no mean."""
+    kept = (run for run in runs if not run.status.startswith(DEGENERATE) and not run.outcome.get("diverged"))
+    cells = {(run.arm, run.seed) for run in kept}
     own = [cell in cells for cell in zip(table["arm"], table["seed"], strict=True)]
     return table[pd.Series(own, index=table.index, dtype=bool)]
 
