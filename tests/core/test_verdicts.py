@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from coherence.core.transition_family import mean_interval
 from coherence.core.verdicts import ALPHA, Evidence, detectable, holm, margin, p_value, verdict
-from coherence.figures.contrasts import student_interval
 
 RNG = np.random.default_rng(5)
 
 
 def evidence(values: np.ndarray) -> Evidence:
-    found = student_interval(values, 0.95)
+    found = mean_interval(values, 0.95)
     return Evidence(found.estimate, found.low, found.high, len(values))
 
 

@@ -8,6 +8,7 @@ import pytest
 from made import ended, metrics, ok, scores
 from scipy import stats
 
+from coherence.core.transition_family import mean_interval
 from coherence.figures.arms import Bootstrap, complete_scores
 from coherence.figures.contrasts import (
     by_seed,
@@ -18,7 +19,6 @@ from coherence.figures.contrasts import (
     of_grpo,
     per_run,
     pick,
-    student_interval,
 )
 from coherence.figures.contrasts_figure import draw
 from coherence.figures.contrasts_words import caption, table
@@ -74,9 +74,9 @@ def test_a_curve_in_numbers() -> None:
 def test_student_intervals_are_scipys() -> None:
     values = np.array([0.1, 0.4, 0.2, 0.5])
     low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
-    found = student_interval(values, 0.95)
+    found = mean_interval(values, 0.95)
     assert (found.low, found.high) == pytest.approx((low, high))
-    assert np.isnan(student_interval(values[:1], 0.95).low)
+    assert np.isnan(mean_interval(values[:1], 0.95).low)
 
 
 def test_length_bias_is_a_rank_correlation() -> None:

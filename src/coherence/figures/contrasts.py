@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from coherence.core.statistics import SHARE, SHARES_APART, Interval, bootstrap_mean, paired
+from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired
+from coherence.core.transition_family import mean_interval
 from coherence.figures.arms import Bootstrap, matrix, seeds_of
 from coherence.figures.phi_trajectories import jumps_at_boundaries
 from coherence.figures.read import DEGENERATE, Run
@@ -156,18 +157,10 @@ def _told(told: dict[str, Any], by_seed: "pd.Series[float]", level: float) -> It
     finite = by_seed.dropna()
     if finite.empty:
         return
-    found = student_interval(finite.to_numpy(), level)
+    found = mean_interval(finite, level)
     yield told | {"estimate": found.estimate, "low": found.low, "high": found.high, "seeds": len(finite)}
     for seed, value in finite.items():
         yield told | {"seed": seed, "estimate": value, "seeds": 1}
-
-
-def student_interval(values: "np.ndarray[Any, Any]", level: float) -> Interval:
-    """Mean and Student's interval; NaN ends for one value."""
-    if len(values) < 2:
-        return Interval(float(values.mean()), np.nan, np.nan, level)
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return Interval(float(values.mean()), float(values.mean() - half), float(values.mean() + half), level)
 
 
 def _scored(
