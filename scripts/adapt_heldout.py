@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.adapt import settings
 from coherence.config.resolved import read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:

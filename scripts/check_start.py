@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.grpo import start_settings
 from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, seed: int, sft: Path, data: Path, out: Path) -> None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.evaluate import settings
 from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, run_cli
 from coherence.provenance.artifact import Artifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, arm: str, seed: int, model: Path, data: Path, out: Path) -> None:

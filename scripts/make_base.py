@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from coherence.cluster.slots import take_gpus
 from coherence.config import base as base_config
 from coherence.config import curves
 from coherence.config.compute import in_one_process
@@ -10,7 +11,6 @@ from coherence.config.resolved import image_root, model_files, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.scratch import Scratch
 from coherence.provenance.store import SharedArtifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, out: Path, name: str | None = None) -> None:

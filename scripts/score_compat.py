@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.evaluate import compat_settings
 from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.artifact import Artifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, data: Path, scores: Path, models: list[Path], generations: list[Path], out: Path) -> None:

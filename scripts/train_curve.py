@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.curves import settings, sft_of
 from coherence.config.resolved import read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, curve: str, seed: int, base: Path, data: Path, out: Path) -> None:

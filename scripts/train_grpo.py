@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.grpo import settings
 from coherence.config.resolved import image_root, read_resolved
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, arm: str, seed: int, sft: Path, data: Path, out: Path) -> None:

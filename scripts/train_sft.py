@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from coherence.cluster.slots import take_gpus
 from coherence.config.resolved import image_root, read_resolved
 from coherence.config.sft import settings
 from coherence.console import label, progress, run_cli
 from coherence.provenance.store import SharedArtifact
-from coherence.slots import take_gpus
 
 
 def main(config: Path, seed: int, base: Path, data: Path, out: Path) -> None:

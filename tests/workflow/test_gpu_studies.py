@@ -32,7 +32,7 @@ def test_a_study_for_gpus_can_be_planned(path: Path, clone: Clone, tmp_path: Pat
     planned = planned_jobs(said)
     assert (planned["base"], planned["data"], planned["sft"], planned["grpo"]) == (1, 1, 3, 9)
     processes = values["compute"].get("processes", 1)
-    many = f"python -m coherence.slots {processes} torchrun --standalone --nproc-per-node {processes}"
+    many = f"python -m coherence.cluster.slots {processes} torchrun --standalone --nproc-per-node {processes}"
     launch = "python" if processes == 1 else many
     assert len(re.findall(rf"^ *(?:Shell command: )?{launch} scripts/train_\w+\.py", said, re.MULTILINE)) == 12
     assert said.count(" python scripts/check_start.py") == 3

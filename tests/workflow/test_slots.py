@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from repository import REPO
 
-from coherence.slots import list_gpus, take, take_gpus
+from coherence.cluster.slots import list_gpus, take, take_gpus
 
 LISTING = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa-0)
@@ -20,7 +20,7 @@ GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bbbb-1)
 """
 JOB = """\
 import os, sys, time
-from coherence.slots import take_gpus
+from coherence.cluster.slots import take_gpus
 take_gpus({"device": "cuda", "processes": int(sys.argv[1])})
 assert "torch" not in sys.modules
 print("has", os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
@@ -118,14 +118,14 @@ def test_where_another_decides_nothing_is_taken(
         monkeypatch.delenv(name, raising=False)
     for name, value in box.environment(**given).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("coherence.slots.take", lambda *_: pytest.fail("a GPU was taken"))
+    monkeypatch.setattr("coherence.cluster.slots.take", lambda *_: pytest.fail("a GPU was taken"))
     take_gpus({"device": device})
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == given.get("CUDA_VISIBLE_DEVICES")
 
 
 def test_what_starts_several_processes_takes_their_gpus_for_all_of_them(box: Box) -> None:
     told = "import os; print('has', os.environ['CUDA_VISIBLE_DEVICES'], flush=True); import time; time.sleep(60)"
-    launch = [sys.executable, "-m", "coherence.slots", "2", sys.executable, "-c", told]
+    launch = [sys.executable, "-m", "coherence.cluster.slots", "2", sys.executable, "-c", told]
     both = subprocess.Popen(launch, env=box.environment(), stdout=subprocess.PIPE, text=True)
     box.jobs.append(both)
     assert line(both) == "has GPU-aaaa-0,GPU-bbbb-1"

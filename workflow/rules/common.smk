@@ -61,7 +61,9 @@ if ON_CUDA and (gpu_model := os.getenv("SLURM_GPU_MODEL")):
 PROCESSES = STUDY.resolved["compute"]["processes"]
 TRAINING_RESOURCES = MODEL_RESOURCES | {"gpu": PROCESSES} if ON_CUDA else {}
 TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES}"
-LAUNCH = "python" if PROCESSES == 1 else f"python -m coherence.slots {PROCESSES} {TORCHRUN}" if ON_CUDA else TORCHRUN
+LAUNCH = (
+    "python" if PROCESSES == 1 else f"python -m coherence.cluster.slots {PROCESSES} {TORCHRUN}" if ON_CUDA else TORCHRUN
+)
 R = f"results/{STUDY.name}"
 F = f"figs/{STUDY.name}"
 SOURCES = checked(lambda: {"base": model_files(STUDY.resolved, Path(R)), "data": data_files(STUDY.resolved, Path(R))})
