@@ -156,7 +156,7 @@ def claims_study() -> dict:
         (lambda c: c.pop("claims"), "`claims` and `figures.claims` go together"),
         (lambda c: c["figures"]["contrasts"]["against"].update(tusk="task"), "'tusk' is neither an arm nor a curve"),
         (lambda c: c["figures"].update(shown=["task", "crl"]), "figures.shown: 'crl' is not an arm"),
-        (lambda c: c["curves"]["runs"]["matched"].update(base="macthed"), "no base 'macthed' (has: matched, blank)"),
+        (lambda c: c["curves"]["runs"]["matched"].update(base="macthed"), "no base 'macthed' (has: matched, blank, "),
         (lambda c: c["curves"]["bases"]["matched"].update(heads=5), "curves.bases.matched"),
         (
             lambda c: c["grpo"]["arms"]["cascade+metric"]["cascade"]["gate"].update(metric="task/clik"),

@@ -122,12 +122,16 @@ class CoherenceGrpoTrainer(Resumable, TokenStatisticsMixin):
         return metrics
 
     def _watch(self, rollouts: Rollouts, metrics: dict[str, float]) -> None:
-        """Shows the step to the alarm; where it sounds, keeps the evidence and ends the run, unless it shall run on."""
+        """Shows the step to the alarm; where it sounds, keeps the evidence and ends the run, unless it shall run on.
+
+        Its reward is weighed as at the end of all schedules, so that a weight which rises is no rise.
+        """
+        final_R = [weight * (name not in self.arm.decay) for name, weight in self.arm.rewards.items()]
+        metrics["final_reward"] = nanmean((rollouts.rewards_BR.double().cpu().numpy() @ final_R).tolist())
         if self.alarm is None:
             return
-        final_R = [weight * (name not in self.arm.decay) for name, weight in self.arm.rewards.items()]
         told = {
-            "reward": nanmean((rollouts.rewards_BR.double().cpu().numpy() @ final_R).tolist()),
+            "reward": metrics["final_reward"],
             "strict": metrics[f"task/{STRICT[self.task]}"],
             "all_wrong_groups": metrics["all_wrong_groups"],
             "distinct_share": metrics["distinct_completions"] / len(rollouts.completions),

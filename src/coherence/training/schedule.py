@@ -1,5 +1,6 @@
 """What each reward of an arm weighs at each step: cascades, decays, and the weights inside CARL."""
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -51,7 +52,7 @@ class RewardSchedule(TrainerCallback):  # type: ignore[misc]
         """Takes the metrics of a step's batch; they decide about the steps after it."""
         if self.gate and self.metric and self.gate.update(step, metrics[self.metric]):
             self.start = step + 1
-        if self.arm.phase_adaptive:
+        if self.arm.phase_adaptive and math.isfinite(metrics["coherence/synchrony"]):
             self.carl_weights = PHASES[phase_of(metrics["coherence/synchrony"])]
 
     def state_dict(self) -> dict[str, Any]:
