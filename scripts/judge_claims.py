@@ -29,7 +29,7 @@ def main(config: Path, figures: list[Path], out: Path) -> None:
     claims = {name: Claim.parse(entry, f"claims.{name}") for name, entry in settings["claims"].items()}
     tables = {stem.name: pd.read_parquet(f"{stem}.parquet") for stem in figures}
     level = settings["figure"]["level"]
-    data = judge(claims, tables, level)
+    data = judge(claims, tables, level, len(settings["seeds"]))
     save(artifact, data, caption(data, level), draw(data), table(data))
     progress(f"{out}.md: " + ", ".join(f"{n} {name}" for name, n in data["verdict"].value_counts().items()))
 

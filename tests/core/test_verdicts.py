@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from coherence.core.statistics import Interval
 from coherence.core.transition_family import mean_interval
-from coherence.core.verdicts import ALPHA, Evidence, detectable, holm, margin, p_value, verdict
+from coherence.core.verdicts import ALPHA, detectable, holm, margin, p_value, verdict
 
 RNG = np.random.default_rng(5)
 
 
-def evidence(values: np.ndarray) -> Evidence:
-    found = mean_interval(values, 0.95)
-    return Evidence(found.estimate, found.low, found.high, len(values))
+def evidence(values: np.ndarray) -> Interval:
+    return mean_interval(values, 0.95)
 
 
 @pytest.mark.parametrize("threshold", [-0.3, 0.0, 0.4, 2.0])
@@ -24,16 +24,16 @@ def test_p_is_that_of_the_t_test(threshold: float) -> None:
 
 
 def test_an_interval_that_ends_at_the_threshold_has_p_alpha_and_margin_one() -> None:
-    one = Evidence(0.5, 0.2, 0.8, 5)
+    one = Interval(0.5, 0.2, 0.8, 0.95, 4)
     assert margin(one, 0.2) == pytest.approx(1) and p_value(one, 0.2) == pytest.approx(ALPHA)
     assert margin(one, 0.8) == pytest.approx(-1) and margin(one, 0.5) == 0
-    lopsided = Evidence(0.9, 0.5, 1.0, 5)  # clipped at 1: the half that faces the threshold decides
+    lopsided = Interval(0.9, 0.5, 1.0, 0.95, 4)  # clipped at 1: the half that faces the threshold decides
     assert margin(lopsided, 0.5) == pytest.approx(1)
-    assert margin(Evidence(1, 1, 1, 5), 0.5) == math.inf
+    assert margin(Interval(1, 1, 1, 0.95, 4), 0.5) == math.inf
 
 
 def test_verdicts_follow_the_side_and_the_adjusted_p() -> None:
-    one = Evidence(0.5, 0.2, 0.8, 5)
+    one = Interval(0.5, 0.2, 0.8, 0.95, 4)
     assert [verdict(one, 0.0, side, 0.01) for side in "><"] == ["supported", "refuted"]
     assert [verdict(one, 0.9, side, 0.01) for side in "><"] == ["refuted", "supported"]
     assert verdict(one, 0.0, ">", 0.06) == "inconclusive"
@@ -56,6 +56,8 @@ def test_what_is_called_detectable_is_detected_as_often_as_promised() -> None:
     assert 0.72 < found < 0.88
 
 
-def test_one_seed_decides_nothing() -> None:
-    with pytest.raises(ValueError, match="one seed"):
-        p_value(Evidence(1, 1, 1, 1), 0)
+def test_p_goes_by_the_freedom_of_its_interval() -> None:
+    few, many = (p_value(Interval(1.0, 0.0, 2.0, 0.95, freedom), -0.5) for freedom in (2, math.inf))
+    assert few == pytest.approx(2 * stats.t.sf(1.5 * stats.t.ppf(0.975, 2), 2))
+    assert many == pytest.approx(2 * stats.norm.sf(1.5 * stats.norm.ppf(0.975))) and many < few
+    assert detectable(Interval(0, -1, 1, 0.95, math.inf)) == pytest.approx((1.96 + 0.8416) / 1.96, rel=1e-3)

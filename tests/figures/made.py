@@ -67,7 +67,12 @@ def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok", **co
     same = ("coherence/phi", "coherence/carl", "coherence/multiscale", "coherence/cloud_quality", "task/click")
     table = pd.DataFrame({"step": range(1, len(phi) + 1)} | dict.fromkeys(same, phi))
     rest = {"coherence/discontinuity": 0.5, "task/format": 1.0, "task/distance": 0.5}
-    rest |= {"distinct_completions": 4, "strict_zero_variance_groups": 0.5, "all_wrong_groups": 0.5, "reward": 0.5}
+    rest |= {
+        "distinct_completions": 4,
+        "strict_zero_variance_groups": 0.5,
+        "all_wrong_groups": 0.5,
+        "final_reward": 0.5,
+    }
     rest |= {"frac_reward_zero_std": 0.1, "kl_to_start": 0.1, "coherence/synchrony": 0.9, "grad_norm": 1.0}
     told = {"status": status, "steps": len(phi), "completions": 8 * len(phi)}
     told |= {"alarm_step": None, "carl_from_step": None}
@@ -118,7 +123,8 @@ def study(folder: Path) -> Path:
     }
     acts = {"resamples": 100, "level": 0.95, "target_risk": 0.1, "wrong_cost": 1.0}
     gate = {"baseline": 10, "window": 5, "alpha": 0.05}
-    options |= {"gates": {"resamples": 10, "series": 100, "gate": gate}, "claims": {"level": 0.95}}
+    options |= {"gates": {"courses": 10, "resamples": 100, "level": 0.95, "series": 100, "gate": gate}}
+    options |= {"claims": {"level": 0.95}}
     options |= {"contrasts": {"resamples": 100, "level": 0.95, "against": {"carl": "task", "flat": "slow"}}}
     take = {"arm": "carl", "quantity": "strict_greedy", "against": "task"}
     test = {"figure": "contrasts", "take": take, "comparator": ">", "threshold": 0.0, "seeds": 2}

@@ -84,7 +84,7 @@ def inputs(folder: Path) -> dict[str, dict[str, Any]]:
             "runs": [*sft, *grpo],
             "curves": curves,
         },
-        "gates": {"grpo": grpo},
+        "gates": {"scores": scored, "grpo": grpo},
     }
 
 

@@ -17,12 +17,13 @@ ROWS = [
     ("c", 0.05, -0.20, 0.30, 5),
     ("few", 0.30, 0.20, 0.40, 2),
     ("same", 1.00, 1.00, 1.00, 5),
+    ("some", 0.90, 0.60, 1.00, 4),
     ("none", 0.30, np.nan, np.nan, 5),
 ]
 
 
 def data() -> dict[str, pd.DataFrame]:
-    pooled = pd.DataFrame(ROWS, columns=["arm", "estimate", "low", "high", "seeds"]).assign(seed=None)
+    pooled = pd.DataFrame(ROWS, columns=["arm", "estimate", "low", "high", "seeds"]).assign(seed=None, freedom=4.0)
     own = pooled.assign(seed=0, estimate=99.0)
     contrasts = pd.concat([pooled, own], ignore_index=True).assign(quantity="strict", against=None)
     return {"contrasts": contrasts, "constants": check_rows(constant_checks())}
@@ -47,6 +48,7 @@ CLAIMS = {
     "gone": about("nobody"),
     "same": about("same"),
     "none": about("none"),
+    "some": about("some"),
     "irrational": claim(figure="constants", take={"name": "t_star_irrational"}),
     "product": claim(figure="constants", take={"name": "t_star_384"}),
     "empty": claim(figure="constants", take={"name": "conservation"}),
@@ -56,7 +58,7 @@ CLAIMS = {
 
 @pytest.fixture
 def judged() -> pd.DataFrame:
-    return judge(CLAIMS, data(), 0.95).set_index("claim")
+    return judge(CLAIMS, data(), 0.95, 5).set_index("claim")
 
 
 def test_each_claim_gets_its_verdict(judged: pd.DataFrame) -> None:
@@ -69,6 +71,7 @@ def test_each_claim_gets_its_verdict(judged: pd.DataFrame) -> None:
         "gone": "not testable here",
         "same": "inconclusive",
         "none": "not testable here",
+        "some": "supported",
         "irrational": "refuted",
         "product": "supported",
         "empty": "not testable here",
@@ -77,12 +80,16 @@ def test_each_claim_gets_its_verdict(judged: pd.DataFrame) -> None:
     assert judged.loc["few", "why"] == "2 runs are left to test it, 3 are needed"
     assert judged.loc["same", "why"] == "all runs gave the same number"
     assert "cannot be told" in judged.loc["none", "why"]
-    assert judged.loc["yes", "margin"] == pytest.approx(3) and judged.loc["no", "margin"] == pytest.approx(-3)
+    assert judged.loc["some", "why"].startswith("4 of 5 runs have this number; detectable: ")
+    margins = judged[["margin", "margin_low", "margin_high"]]
+    assert margins.loc["yes"].tolist() == pytest.approx([3, 2, 4])
+    assert margins.loc["no"].tolist() == pytest.approx([-3, -4, -2]), "the claimed side is to the right"
+    assert margins.loc["some"].tolist() == pytest.approx([3, 2, 10 / 3]), "clipped at 1: not as wide there"
 
 
 def test_a_family_corrects_and_other_families_do_not() -> None:
-    alone = judge({"x": about("c", family="alone")}, data(), 0.95)
-    many = judge({f"x{n}": about("c") for n in range(4)} | {"y": about("c", family="other")}, data(), 0.95)
+    alone = judge({"x": about("c", family="alone")}, data(), 0.95, 5)
+    many = judge({f"x{n}": about("c") for n in range(4)} | {"y": about("c", family="other")}, data(), 0.95, 5)
     p = many.set_index("claim")["p"]
     assert p["y"] == alone["p"].iloc[0] and p["x0"] == min(1.0, 4 * p["y"])
 
@@ -91,24 +98,27 @@ def test_table_figure_and_caption_tell_the_same(judged: pd.DataFrame) -> None:
     rows = {row[0]: row for row in table(judged.reset_index()).rows}
     assert rows["yes"][1:5] == ["supported", "words", "0.3 [0.2, 0.4]", "> 0"]
     assert rows["closed"][3] == "nobody has the data"
-    assert "12 claims: 3 supported, 2 refuted, 2 inconclusive, 5 not testable here" in " ".join(
+    assert "13 claims: 4 supported, 2 refuted, 2 inconclusive, 5 not testable here" in " ".join(
         caption(judged.reset_index(), 0.95).split()
     )
     labels = [text.get_text() for text in draw(judged.reset_index()).axes[0].get_yticklabels()]
-    assert labels == ["yes", "no", "down", "perhaps"]
+    assert labels == ["yes", "no", "down", "perhaps", "some"]
 
 
 def test_what_is_named_wrongly_is_said() -> None:
     with pytest.raises(ValueError, match="have no column 'armm'"):
-        judge({"x": claim(figure="contrasts", take={"armm": "a"}, comparator=">", threshold=0.0)}, data(), 0.95)
-    with pytest.raises(ValueError, match="6 rows of 'contrasts' are meant"):
+        judge({"x": claim(figure="contrasts", take={"armm": "a"}, comparator=">", threshold=0.0)}, data(), 0.95, 5)
+    with pytest.raises(ValueError, match="7 rows of 'contrasts' are meant"):
         judge(
-            {"x": claim(figure="contrasts", take={"quantity": "strict"}, comparator=">", threshold=0.0)}, data(), 0.95
+            {"x": claim(figure="contrasts", take={"quantity": "strict"}, comparator=">", threshold=0.0)},
+            data(),
+            0.95,
+            5,
         )
     with pytest.raises(ValueError, match="no such row in 'constants'"):
-        judge({"x": claim(figure="constants", take={"name": "t"})}, data(), 0.95)
+        judge({"x": claim(figure="constants", take={"name": "t"})}, data(), 0.95, 5)
 
 
 def test_infinite_margins_are_drawn() -> None:
-    made = judge({"x": about("a")}, data(), 0.95).assign(margin=np.inf)
+    made = judge({"x": about("a")}, data(), 0.95, 5).assign(margin=np.inf)
     assert draw(made).axes[0].get_xlim()[1] > 6

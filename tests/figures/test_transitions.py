@@ -9,12 +9,20 @@ import pytest
 from made import GATE, curve_run
 from matplotlib.figure import Figure
 
+from coherence.config.claims import BY_WIDTH, SLOPE, TRANSITIONS
 from coherence.figures.read import Run
 from coherence.figures.transitions import Curve, in_order, measure, published, summarise
 from coherence.figures.transitions_figure import draw, rows_of, verdict_of
 from coherence.figures.transitions_words import caption, table
 
-OPTIONS = {"level": 0.95, "least_climb": 0.2, "sharp": 0.5, "narrowest": 4, "least_jump": 0.1}
+OPTIONS = {
+    "level": 0.95,
+    "least_climb": 0.2,
+    "sharp": 0.5,
+    "narrowest": 4,
+    "least_jump": 0.1,
+    "widths": None,
+}
 NAMED: dict[str, dict[str, Any]] = {
     "slow": {"base": None},
     "fast": {"base": None},
@@ -101,6 +109,41 @@ def test_a_curve_with_a_gap_or_without_room_is_named() -> None:
     short = curve_run("slow", 0)
     with pytest.raises(ValueError, match=r"^curve slow, seed 0: a curve needs at least 20 rising steps, got 7$"):
         measure([Run("slow", 0, short.outcome, short.metrics[:7])], OPTIONS, GATE)
+
+
+def test_the_gate_is_as_far_off_as_it_was_watched_where_it_never_fires() -> None:
+    runs = family("slow")
+    runs[0].metrics["content/accuracy"] *= 0.9
+    curves, data = made(runs)
+    climb = curves[0].climb
+    assert climb is not None and curves[0].numbers["gate_off"] == pytest.approx(curves[0].step[-1] - climb.last[0])
+    assert curves[1].numbers["gate_off"] == pytest.approx(abs(curves[1].numbers["after_last"]))
+    assert value(data, "slow", "gate_off")["seeds"] == 3
+    own = set(data.loc[data["arm"] == "slow", "quantity"])
+    assert own == {*TRANSITIONS, "gate", "jump_step", "verdict", "found_rho"}, "what claims may take, and more"
+
+
+def test_a_jump_beyond_is_one_beyond_drops_and_the_least() -> None:
+    (curve,), _ = made([curve_run("slow", 0)])
+    own = curve.numbers
+    assert own["beyond"] == pytest.approx(min(own["jump"] - own["drop"], own["jump"] - OPTIONS["least_jump"]))
+
+
+def test_the_slope_over_widths_is_that_of_each_seed_s_line() -> None:
+    runs = [*family("slow", width=10), *family("fast", width=20)]
+    for run in runs[3:]:
+        run.outcome["width"] = 192
+    options = OPTIONS | {"widths": ["slow", "fast"]}
+    curves = measure(runs, options, GATE)
+    data = summarise(curves, options, NAMED)
+    slope = value(data, BY_WIDTH, SLOPE)
+    rho = [curve.numbers["log_rho"] for curve in curves]
+    by_hand = [(rho[seed + 3] - rho[seed]) / math.log(2) for seed in range(3)]
+    assert slope["estimate"] == pytest.approx(np.mean(by_hand)) and slope["seeds"] == 3 and slope["freedom"] == 2
+    told = caption(data, curves, runs, SETTINGS | {"figure": options})
+    assert "At d = 96, 192 (slow, fast) ln ρ changes by +1.0" in " ".join(told.split())
+    assert BY_WIDTH not in [row[0] for row in table(data).rows]
+    assert rows_of(made(family("flat"))[1], SLOPE, BY_WIDTH).empty, "no transition, no slope"
 
 
 def test_families_stand_by_base_then_learning_rate() -> None:

@@ -36,7 +36,11 @@ DRAWN = {
             "curves": CURVE_RUNS,
         },
     ),
-    "gates": ("draw_gates", PICTURE, {"grpo": [f"{R}/{run}" for run in RUNS[len(SFT) :]]}),
+    "gates": (
+        "draw_gates",
+        PICTURE,
+        {"scores": [f"{R}/scores"], "grpo": [f"{R}/{run}" for run in RUNS[len(SFT) :]]},
+    ),
     "claims": (
         "judge_claims",
         PICTURE + TABLE,

@@ -1,11 +1,15 @@
 """The ledger of claims: what is claimed, by whom, and which number of which table decides."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from coherence.config.adapt import METHODS
 from coherence.config.strict import Strict
+from coherence.core.constant_checks import constant_checks
+
+START = "sft"
 
 
 class Claim(Strict):
@@ -44,16 +48,75 @@ class Claim(Strict):
         return self.figure is not None and self.comparator is None
 
 
-def check_claims(claims: Mapping[str, Claim], figures: list[str], cells: set[str], seeds: int) -> None:
-    """ValueError for a claim about a figure or cell that the study does not have, or with too few seeds to test it."""
+SCORED = ("strict_greedy", "strict_sampled", "phi_sampled")
+OF_START = (*SCORED, "length_bias", "length_bias_multiscale", "boundary_jumps")
+"""What is measured on held-out completions, of the SFT start, too."""
+OF_GRPO = (
+    *("train_strict", "train_phi", "distinct", "zero_variance", "all_wrong", "zero_signal", "kl_to_start"),
+    *("lowest_synchrony", "alarm", "alarm_step", "carl_from_step", "gradient_spike"),
+)
+OF_CURVES = ("first_loss", "first_entropy", "peak_entropy", "melt", "jump", "last_accuracy", "half_way_accuracy")
+TRANSITIONS = (
+    *("tau", "width", "rho", "log_rho", "jump", "drop", "apart", "beyond", "aic_gain"),
+    *("after_half", "after_last", "gate_off"),
+)
+BY_WIDTH, SLOPE = "by width", "log_rho_by_log_d"
+"""Where and how the transitions have the change of ln rho with ln d."""
+CONFIDENCE = ("phi", "cloud_quality", "carl", "logp", "prob_mean", "prob_min")
+COVERAGE = ("auroc", "auroc_difference", "aurc", "sigma_coverage", "sigma_risk")
+ADAPTED = (
+    *("strict", "phi", "nll_answering", "nll_after", "strict_difference", "nll_answering_difference"),
+    *("nll_after_difference", "new_strict_difference", "acted", "acts_right", "reward"),
+)
+GATES = ("always", "sigma", "calibrated")
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "contrasts": ("arm", "quantity", "against"),
+    "transitions": ("arm", "quantity"),
+    "risk_coverage": ("arm", "quantity", "score"),
+    "adaptation": ("method", "quantity", "gate"),
+    "constants": ("name",),
+}
+"""The figures that can decide a claim, and the columns that name one row of their data."""
+
+
+def check_claims(claims: Mapping[str, Claim], study: Mapping[str, Any], figures: Sequence[str]) -> None:
+    """ValueError for a claim about a figure, cell or quantity that the resolved study does not have, or with too few
+    seeds to test it; `figures` are those of the study."""
     for name, claim in claims.items():
         if claim.figure is None:
             continue
         if claim.figure not in figures:
             raise ValueError(f"claims.{name}.figure: no figure '{claim.figure}' here (has: {', '.join(figures)})")
-        for column in ("arm", "curve", "against"):
-            cell = claim.take.get(column)
-            if cell is not None and cell not in cells:
-                raise ValueError(f"claims.{name}.take.{column}: no cell '{cell}' in this study")
-        if not claim.exact and seeds < claim.seeds:
-            raise ValueError(f"claims.{name}: its test needs {claim.seeds} seeds, the study has {seeds}")
+        if claim.figure not in COLUMNS:
+            raise ValueError(f"claims.{name}.figure: '{claim.figure}' decides no claim ({', '.join(COLUMNS)} do)")
+        if set(claim.take) != set(COLUMNS[claim.figure]):
+            raise ValueError(f"claims.{name}.take: it must name {', '.join(COLUMNS[claim.figure])}")
+        for column, values in _values(claim, study).items():
+            if claim.take[column] not in values:
+                known = ", ".join("null" if value is None else value for value in values)
+                raise ValueError(f"claims.{name}.take.{column}: no '{claim.take[column]}' (has: {known})")
+        if claim.exact != (claim.figure == "constants"):
+            raise ValueError(f"claims.{name}: `constants` are exact, all else needs comparator and threshold")
+        if not claim.exact and len(study["seeds"]) < claim.seeds:
+            raise ValueError(f"claims.{name}: its test needs {claim.seeds} seeds, the study has {len(study['seeds'])}")
+
+
+def _values(claim: Claim, study: Mapping[str, Any]) -> Mapping[str, Sequence[str | None]]:
+    """What each column of a claim's figure can hold, given what the claim says of those before it."""
+    arms = list(study["grpo"]["arms"])
+    arm, curves = claim.take.get("arm"), list((study["curves"] or {"runs": ()})["runs"])
+    if claim.figure == "contrasts":
+        own = OF_CURVES if arm in curves else OF_START if arm == START else (*OF_START, *OF_GRPO)
+        control = study["figures"]["contrasts"]["against"].get(arm)
+        start = {START} if claim.take["quantity"] in SCORED and arm in arms else set()
+        return {"arm": [START, *arms, *curves], "quantity": own, "against": [None, *({control} - {None} | start)]}
+    if claim.figure == "transitions":
+        widths = [BY_WIDTH] if study["figures"]["transitions"]["widths"] else []
+        return {"arm": [*curves, *widths], "quantity": (SLOPE,) if arm == BY_WIDTH else TRANSITIONS}
+    if claim.figure == "risk_coverage":
+        score = ("phi",) if str(claim.take["quantity"]).startswith("sigma") else CONFIDENCE
+        return {"arm": [START, *(study["figures"]["shown"] or arms)], "quantity": COVERAGE, "score": score}
+    if claim.figure == "adaptation":
+        gates = GATES if claim.take["quantity"] in ADAPTED[-3:] else (None,)
+        return {"method": METHODS, "quantity": ADAPTED, "gate": gates}
+    return {"name": [check.name for check in constant_checks()]}

@@ -85,11 +85,11 @@ class NoiseGate(Strict):
     alpha: float = Field(gt=0, lt=1)
 
 
-class Gates(Strict):
-    """The alarm on every run, and gates at noise."""
+class Gates(Bootstrapped):
+    """The alarm on every run, and gates at noise; the bootstrap is of held-out units, run by run."""
 
-    resamples: int = Field(ge=10)
-    """Of each run's course."""
+    courses: int = Field(ge=10)
+    """Resampled ones of each run, on which the alarm is replayed."""
     series: int = Field(ge=100)
     """Of noise, for each correlation."""
     gate: NoiseGate
@@ -140,6 +140,8 @@ class Transitions(Strict):
     """Width (steps, 10 to 90 %) under which a climb counts as a jump."""
     least_jump: float = Field(ge=0, lt=1)
     """Share of the climb; a smaller jump makes no transition."""
+    widths: list[str] | None = Field(default=None, min_length=2)
+    """Curves that differ in the model's width alone: does rho change with it?"""
 
 
 class TransitionChecks(Strict):

@@ -107,11 +107,15 @@ class StudyConfig(Strict):
             raise ValueError("figures.gates replays grpo.alarm, which this study does not have")
         if self.figures.transitions and not self.curves:
             raise ValueError("figures.transitions: they are those of `curves`, and this study has none")
+        for name in (self.figures.transitions and self.figures.transitions.widths) or ():
+            if not self.curves or name not in self.curves.runs:
+                raise ValueError(f"figures.transitions.widths: '{name}' is not a curve of this study")
         if self.figures.transition_checks and not self.figures.transitions:
             raise ValueError("figures.transition_checks: they need the thresholds of figures.transitions")
         if bool(self.claims) != (self.figures.claims is not None):
             raise ValueError("`claims` and `figures.claims` go together")
-        check_claims(self.claims, figures.names(self.model_dump()), cells_of, len(self.seeds))
+        told = self.model_dump()
+        check_claims(self.claims, told, figures.names(told))
         self._check_levels()
         if (self.adapt is None) != (self.figures.adaptation is None):
             raise ValueError("adapt and figures.adaptation come together: the study has one without the other")

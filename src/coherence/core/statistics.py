@@ -22,12 +22,19 @@ SHARES_APART: Bounds = (-1.0, 1.0)
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the ends of its two-sided interval."""
+    """An estimate with the ends of its two-sided Student interval."""
 
     estimate: float
     low: float
     high: float
     level: float
+    freedom: float = math.inf
+    """Degrees of freedom of its Student distribution; infinite where it is the normal one."""
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """What a table keeps of an interval: columns low, high, freedom."""
+        return {"low": self.low, "high": self.high, "freedom": self.freedom}
 
 
 def bootstrap_mean(
@@ -119,20 +126,21 @@ def interval(
     if not both.size:
         return Interval(estimate, math.nan, math.nan, level)
     ends = np.quantile(both, [(1 - level) / 2, (1 + level) / 2])
-    if seeds > 1:
-        ends = estimate + (ends - estimate) * _stretch(float(both.var()), float(own.var()), seeds, level)
-    low, high = np.clip(ends, *(bounds or (-np.inf, np.inf)))
-    return Interval(estimate, float(low), float(high), level)
+    wider, freedom = _stretch(float(both.var()), float(own.var()), seeds, level)
+    low, high = np.clip(estimate + (ends - estimate) * wider, *(bounds or (-np.inf, np.inf)))
+    return Interval(estimate, float(low), float(high), level, freedom)
 
 
-def _stretch(variance: float, of_seeds: float, seeds: int, level: float) -> float:
-    """Of the ends of an interval whose resamples have this variance, `of_seeds` of it from drawing seeds."""
+def _stretch(variance: float, of_seeds: float, seeds: int, level: float) -> tuple[float, float]:
+    """Factor for the ends of an interval whose resamples have this variance, `of_seeds` of it from drawing seeds, and
+    Satterthwaite's degrees of freedom."""
     of_seeds = min(of_seeds, variance)
-    if of_seeds <= 0:
-        return 1.0
+    if seeds < 2 or of_seeds <= 0:
+        return 1.0, math.inf
     whole = variance + of_seeds / (seeds - 1)
     freedom = (seeds - 1) * (whole / (of_seeds * seeds / (seeds - 1))) ** 2
-    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2) * math.sqrt(whole / variance))
+    wider = stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2) * math.sqrt(whole / variance)
+    return float(wider), float(freedom)
 
 
 def _checked_scores(scores_SI: npt.ArrayLike) -> Array:

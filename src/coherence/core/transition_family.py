@@ -56,15 +56,16 @@ def mean_interval(values_N: npt.ArrayLike, level: float) -> Interval:
     values = np.asarray(values_N, dtype=float)
     if len(values) < 2:
         return Interval(float(values.mean()) if len(values) else math.nan, math.nan, math.nan, level)
-    middle, half = values.mean(), student(len(values) - 1, level) * values.std(ddof=1) / math.sqrt(len(values))
-    return Interval(float(middle), float(middle - half), float(middle + half), level)
+    freedom = len(values) - 1
+    middle, half = values.mean(), student(freedom, level) * values.std(ddof=1) / math.sqrt(len(values))
+    return Interval(float(middle), float(middle - half), float(middle + half), level, freedom)
 
 
 def geometric_interval(values_N: npt.ArrayLike, level: float, open_below: bool = False) -> Interval:
     """`mean_interval` of the logarithms. open_below: where no smaller value can be seen the low end is 0."""
     found = mean_interval(np.log(np.asarray(values_N, dtype=float)), level)
     low = 0.0 if open_below else math.exp(found.low)
-    return Interval(math.exp(found.estimate), low, math.exp(found.high), level)
+    return Interval(math.exp(found.estimate), low, math.exp(found.high), level, found.freedom)
 
 
 def judge(reasons: Sequence[str], rho: Interval, jump: Interval, apart: Interval, rule: Rule) -> Verdict:

@@ -86,8 +86,8 @@ def pooled(
     rng = generator(0, "figures", "adaptation", str(table["method"].iloc[0]), quantity, gate)
     found = bootstrap_ratio(parts, wholes, rng, bounds=bounds, **bootstrap._asdict())
     told, values = {"quantity": quantity, "gate": gate or None}, ratio(parts.sum(axis=1), wholes.sum(axis=1))
-    ends = {"low": found.low, "high": found.high, "seeds": int(np.isfinite(values).sum())}
-    yield {**told, "seed": None, "estimate": found.estimate, **ends}
+    known = int(np.isfinite(values).sum())
+    yield {**told, "seed": None, "estimate": found.estimate, **found.ends, "seeds": known}
     for seed, value in zip(sums.index, values, strict=True):
         yield {**told, "seed": seed, "estimate": float(value), "low": np.nan, "high": np.nan}
 

@@ -8,12 +8,12 @@ import pandas as pd
 
 from coherence.config.claims import Claim
 from coherence.core.constant_checks import Verdict
+from coherence.core.statistics import Interval
 from coherence.core.verdicts import (
     INCONCLUSIVE,
     NOT_TESTABLE,
     REFUTED,
     SUPPORTED,
-    Evidence,
     detectable,
     holm,
     margin,
@@ -23,7 +23,9 @@ from coherence.core.verdicts import (
 
 VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_TESTABLE)
 EXACT: Mapping[Verdict, str] = {"holds": SUPPORTED, "fails": REFUTED, "tautology": NOT_TESTABLE}
-NOTHING = {"estimate": np.nan, "low": np.nan, "high": np.nan, "seeds": 0, "p": np.nan, "margin": np.nan}
+ENDS = ("estimate", "low", "high")
+MARGINS = ("margin", "margin_low", "margin_high")
+NOTHING = dict.fromkeys((*ENDS, "p", *MARGINS), np.nan) | {"seeds": 0}
 
 
 def row_of(name: str, claim: Claim, data: pd.DataFrame) -> dict[str, Any] | None:
@@ -39,25 +41,24 @@ def row_of(name: str, claim: Claim, data: pd.DataFrame) -> dict[str, Any] | None
     return None if rows.empty else {str(column): value for column, value in rows.iloc[0].items()}
 
 
-def judge(claims: Mapping[str, Claim], data: Mapping[str, pd.DataFrame], level: float) -> pd.DataFrame:
-    """One row per claim: estimate, interval, seeds, adjusted P, margin (signed towards the claim), verdict and why.
+def judge(claims: Mapping[str, Claim], data: Mapping[str, pd.DataFrame], level: float, seeds: int) -> pd.DataFrame:
+    """One row per claim: estimate, interval, seeds, adjusted P, margins (of the estimate and of the interval's ends,
+    signed towards the claim), verdict and why.
 
-    `data` are the tables of the figures that claims name.
+    `data` are the tables of the figures that claims name; `seeds` are those of the study.
     """
-    rows = {name: _weighed(name, claim, data, level) for name, claim in claims.items()}
+    rows = {name: _weighed(name, claim, data, level, seeds) for name, claim in claims.items()}
     for family in {claim.family for claim in claims.values()}:
         own = [name for name in rows if claims[name].family == family and rows[name]["verdict"] is None]
         for name, adjusted in zip(own, holm([rows[name]["p"] for name in own]), strict=True):
             claim, row = claims[name], rows[name]
             assert claim.threshold is not None and claim.comparator is not None
-            row["p"], row["verdict"] = (
-                adjusted,
-                verdict(row.pop("evidence"), claim.threshold, claim.comparator, adjusted),
-            )
+            said = verdict(row.pop("found"), claim.threshold, claim.comparator, adjusted)
+            row |= {"p": adjusted, "verdict": said}
     return pd.DataFrame([{"claim": name, **_told(claims[name]), **row} for name, row in rows.items()])
 
 
-def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: float) -> dict[str, Any]:
+def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: float, seeds: int) -> dict[str, Any]:
     """A row with its evidence and unadjusted P; the verdict is None until its family is corrected."""
     if claim.figure is None:
         return {**NOTHING, "verdict": NOT_TESTABLE, "why": claim.not_testable}
@@ -71,16 +72,26 @@ def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: f
         return {**NOTHING, "verdict": NOT_TESTABLE, "why": f"{left} runs are left to test it, {claim.seeds} are needed"}
     if not np.isfinite([row["low"], row["high"]]).all():
         return {**NOTHING, "verdict": NOT_TESTABLE, "why": "its interval cannot be told from these runs"}
-    if row["low"] == row["high"]:  # nothing varied: that no other run would differ cannot be told from it
-        told = {key: float(row[key]) for key in ("estimate", "low", "high")}
-        return {**NOTHING, **told, "seeds": left, "verdict": INCONCLUSIVE, "why": "all runs gave the same number"}
-    estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
-    evidence = Evidence(estimate, low, high, int(row["seeds"]), level)
+    found = Interval(float(row["estimate"]), float(row["low"]), float(row["high"]), level, float(row["freedom"]))
+    told = {key: getattr(found, key) for key in ENDS} | {"seeds": left}
+    why = f"{left} of {seeds} runs have this number" if left < seeds else ""
+    if found.low == found.high:  # nothing varied: that no other run would differ cannot be told from it
+        same = "all runs gave the same number"
+        return {**NOTHING, **told, "verdict": INCONCLUSIVE, "why": f"{same}; {why}" if why else same}
     assert claim.threshold is not None
-    towards = 1 if claim.comparator == ">" else -1
-    told = {key: getattr(evidence, key) for key in ("estimate", "low", "high", "seeds")}
-    told |= {"p": p_value(evidence, claim.threshold), "margin": towards * margin(evidence, claim.threshold)}
-    return {**told, "verdict": None, "why": f"detectable: {detectable(evidence):.3g}", "evidence": evidence}
+    could = f"detectable: {detectable(found):.3g}"
+    told |= {"p": p_value(found, claim.threshold), **_margins(found, claim.threshold, claim.comparator)}
+    return {**told, "verdict": None, "why": f"{why}; {could}" if why else could, "found": found}
+
+
+def _margins(found: Interval, threshold: float, comparator: str | None) -> dict[str, float]:
+    """Estimate and ends less the threshold in units of the half interval that faces it, positive for the claim."""
+    towards, own = 1 if comparator == ">" else -1, margin(found, threshold)
+    if not np.isfinite(own):
+        return dict.fromkeys(MARGINS, towards * own)
+    unit = (found.estimate - threshold) / own if own else (found.high - found.low) / 2
+    low, high = sorted(towards * (end - threshold) / unit for end in (found.low, found.high))
+    return dict(zip(MARGINS, (towards * own, low, high), strict=True))
 
 
 def _told(claim: Claim) -> dict[str, Any]:

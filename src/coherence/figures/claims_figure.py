@@ -25,14 +25,15 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def draw_margins(ax: Axes, rows: pd.DataFrame) -> Axes:
-    """Bars are the 95 % intervals in the same unit, so they reach one to both sides; arrows lie farther out."""
+    """Bars are the intervals in the same unit: on the threshold's side they reach one; arrows lie farther out."""
     ax.axvline(0, color=style.RULE, linewidth=0.8, zorder=0)
     for y, row in enumerate(rows.to_dict("records")):
         colour, x = COLOURS[row["verdict"]], float(np.clip(row["margin"], -FARTHEST, FARTHEST))
         if abs(row["margin"]) > FARTHEST:
             ax.plot(x, y, ">" if x > 0 else "<", color=colour, markersize=4, clip_on=False)
             continue
-        ax.plot([x - 1, x + 1], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt", clip_on=False)
+        ends = np.clip([row["margin_low"], row["margin_high"]], -FARTHEST - 0.5, FARTHEST + 0.5)
+        ax.plot(ends, [y, y], color=colour, linewidth=1.1, solid_capstyle="butt", clip_on=False)
         ax.plot(x, y, "o", color=colour, markersize=3.5)
     ax.set_xticks(range(-int(FARTHEST), int(FARTHEST) + 1, 2))
     ax.set_xlim(-FARTHEST - 0.5, FARTHEST + 0.5)

@@ -24,9 +24,10 @@ from coherence.tasks.rewards import STRICT
 GREEDY, SAMPLED, HELDOUT_PHI = "strict_greedy", "strict_sampled", "phi_sampled"
 SCORED = {GREEDY: ("greedy", "strict"), SAMPLED: ("sampled", "strict"), HELDOUT_PHI: ("sampled", "phi")}
 """Quantities of held-out prompts, and the mode and score that they are."""
-COLUMNS = ["group", "arm", "quantity", "against", "seed", "estimate", "low", "high", "seeds"]
-LAST, JUMP, LEVEL = 10, 5, 0.9
-"""Steps at the end of a run that are averaged; steps in which a jump is measured; the accuracy that a curve reaches."""
+COLUMNS = ["group", "arm", "quantity", "against", "seed", "estimate", "low", "high", "freedom", "seeds"]
+LAST, JUMP, BEGIN = 10, 5, 20
+"""Steps at the end of a run that are averaged; steps in which a jump is measured; steps in which CARL's beginning, with
+its ramp, may show in the gradient."""
 
 Values = Mapping[str, float]
 
@@ -59,19 +60,18 @@ def of_grpo(run: Run, task: str) -> Values:
 
 
 def gradient_spike(metrics: pd.DataFrame, start: int | None) -> float:
-    """Largest gradient norm in the LAST steps from where CARL is first paid, over the median of as many before; NaN
-    where there are none before or after."""
+    """Largest gradient norm in the BEGIN steps from where CARL is first paid, over the median of those after them, when
+    all of its weight is paid; NaN where fewer than LAST come after."""
     if start is None:
         return np.nan
     step, norm = metrics["step"], metrics["grad_norm"]
-    before, after = norm[(step >= start - LAST) & (step < start)], norm[(step >= start) & (step < start + LAST)]
-    return float(after.max() / before.median()) if len(before) and len(after) else np.nan
+    begin, later = norm[(step >= start) & (step < start + BEGIN)], norm[step >= start + BEGIN]
+    return float(begin.max() / later.median()) if len(later) >= LAST else np.nan
 
 
 def of_curve(run: Run, token_class: str) -> Values:
-    """What one SFT curve did: entropy as shares of ln V, accuracy of a class of tokens; NaN steps if never reached."""
+    """What one SFT curve did: entropy as shares of ln V, accuracy of a class of tokens."""
     entropy, accuracy = run.metrics["all/entropy_share"], run.metrics[f"{token_class}/accuracy"]
-    reached = run.metrics["step"][accuracy.rolling(JUMP).mean() >= LEVEL]
     smooth = accuracy.rolling(3, center=True).median()  # one lucky batch is no jump
     return {
         "first_loss": run.metrics["loss"].iloc[0],
@@ -79,7 +79,6 @@ def of_curve(run: Run, token_class: str) -> Values:
         "peak_entropy": entropy.max(),
         "melt": entropy.max() - entropy.iloc[0],
         "jump": smooth.diff(JUMP).max(),
-        "steps_to_level": float(reached.iloc[0]) if len(reached) else np.nan,
         "last_accuracy": accuracy.tail(LAST).mean(),
         "half_way_accuracy": accuracy.head(len(accuracy) // 2).mean(),
     }
@@ -158,7 +157,7 @@ def _told(told: dict[str, Any], by_seed: "pd.Series[float]", level: float) -> It
     if finite.empty:
         return
     found = mean_interval(finite, level)
-    yield told | {"estimate": found.estimate, "low": found.low, "high": found.high, "seeds": len(finite)}
+    yield told | {"estimate": found.estimate, **found.ends, "seeds": len(finite)}
     for seed, value in finite.items():
         yield told | {"seed": seed, "estimate": value, "seeds": 1}
 
@@ -180,7 +179,7 @@ def _scored(
             bounds = SHARE if control is None else SHARES_APART
             found = bootstrap_mean(values_SI, rng, cluster_I=units, bounds=bounds, **bootstrap._asdict())
             told = {"group": "arm", "arm": arm, "quantity": name, "against": control}
-            yield told | {"estimate": found.estimate, "low": found.low, "high": found.high, "seeds": len(common)}
+            yield told | {"estimate": found.estimate, **found.ends, "seeds": len(common)}
             for seed, value in zip(sorted(common), values_SI.mean(axis=1), strict=True):
                 yield told | {"seed": seed, "estimate": value, "seeds": 1}
 

@@ -13,9 +13,10 @@ import pandas as pd
 from coherence.core.alarm import METRICS, Limits, TrapAlarm
 from coherence.core.cascade import RiseGate
 from coherence.core.compat_cascade import gate_fires_at
-from coherence.core.statistics import Array
+from coherence.core.statistics import Array, bootstrap_mean, paired
+from coherence.figures.arms import Bootstrap, matrix
 from coherence.figures.read import Run, logged
-from coherence.figures.style import running_median
+from coherence.figures.style import START, running_median
 from coherence.streams import generator
 from coherence.tasks.rewards import STRICT
 
@@ -26,11 +27,11 @@ GATES = {"rise": "rise over the first values", "published": "published, self-cal
 
 
 def watched(run: Run, task: str) -> pd.DataFrame:
-    """A run's METRICS, one row per step. The reward is the mean of what it was paid."""
+    """A run's METRICS, one row per step, as the alarm saw them."""
     metrics = run.metrics
     completions = run.outcome["completions"] / run.outcome["steps"]
     columns = {
-        "reward": metrics["reward"],
+        "reward": metrics["final_reward"],
         "strict": metrics[f"task/{STRICT[task]}"],
         "all_wrong_groups": metrics["all_wrong_groups"],
         "distinct_share": metrics["distinct_completions"] / completions,
@@ -57,25 +58,32 @@ def resampled(series: Array, rng: np.random.Generator) -> Array:
     return np.asarray(course + apart[np.minimum(steps, len(series) - 1)])
 
 
-def is_trapped(series: Array, window: int) -> bool:
-    """By what a run became, not by the alarm's signs: surer at its end than at first, and right less often."""
-    first, last = series[:window].mean(axis=0), series[-window:].mean(axis=0)
-    strict, phi = METRICS.index("strict"), METRICS.index("phi")
-    return bool(last[phi] > first[phi] and last[strict] < first[strict])
+def has_lost(scores: pd.DataFrame, run: Run, bootstrap: Bootstrap) -> bool | None:
+    """Whether a run's end answers held-out prompts worse than its SFT start does, beyond its prompts' interval: what a
+    trap costs, told by none of the signs that the alarm goes by. None where it was not scored."""
+    own = scores[(scores["seed"] == run.seed) & scores["arm"].isin((run.arm, START))]
+    own = own[~own["id"].isin(own.loc[own["strict"].isna(), "id"])]
+    if run.arm not in set(own["arm"]):
+        return None
+    (ended, units), (start, _) = (matrix(own, arm, "sampled", "strict") for arm in (run.arm, START))
+    rng = generator(0, "figures", "gates", "lost", run.arm, str(run.seed))
+    return bootstrap_mean(paired(ended, start), rng, cluster_I=units, **bootstrap._asdict()).high < 0
 
 
-def replay(runs: Sequence[Run], task: str, limits: Limits, resamples: int) -> pd.DataFrame:
+def replay(
+    runs: Sequence[Run], scores: pd.DataFrame, task: str, limits: Limits, courses: int, bootstrap: Bootstrap
+) -> pd.DataFrame:
     """One row per run: when the alarm sounds, the share of its resampled courses in which it does, and whether it ended
-    trapped."""
+    worse than it began. A run that the alarm stopped was seen to its alarm only."""
     rows = []
     for run in logged(runs):
         series = watched(run, task).to_numpy(dtype=float)
         rng = generator(0, "figures", "gates", run.arm, str(run.seed))
-        again = [sounds_at(resampled(series, rng), limits) for _ in range(resamples)]
+        again = [sounds_at(resampled(series, rng), limits) for _ in range(courses)]
         told = {"part": "replay", "name": run.arm, "seed": run.seed, "status": run.status, "steps": len(series)}
-        sounded = sum(step is not None for step in again) / resamples
-        told |= {"trapped": is_trapped(series, limits.window), "step": sounds_at(series, limits), "share": sounded}
-        rows.append(told)
+        sounded = sum(step is not None for step in again) / courses
+        lost = has_lost(scores, run, bootstrap)
+        rows.append(told | {"lost": lost, "step": sounds_at(series, limits), "share": sounded})
     return pd.DataFrame(rows)
 
 

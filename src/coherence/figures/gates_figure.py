@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 
 from coherence.figures import style
 from coherence.figures.gates import GATES
+from coherence.figures.read import DEGENERATE
 from coherence.figures.strips import name_rows
 
-TRAPPED, HEALTHY = "#d55e00", "#0072b2"
+LOST, HEALTHY = "#d55e00", "#0072b2"
 
 
 @style.paper_style()
@@ -26,21 +27,22 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def draw_replays(ax: Axes, replays: pd.DataFrame, arms: list[str]) -> Axes:
-    """Marks at alarm steps; runs without an alarm stand at the right edge, hollow. Colour: whether the run ended
-    trapped."""
+    """Marks at alarm steps, crosses where the alarm stopped the run; runs without an alarm stand at the right edge,
+    hollow. Colour: whether the run ended worse than it began."""
     edge = float(replays["steps"].max()) * 1.06
     for y, arm in enumerate(arms):
         own = replays[replays["name"] == arm].sort_values("seed")
         for offset, row in zip(_offsets(len(own)), own.to_dict("records"), strict=True):
-            colour = TRAPPED if row["trapped"] else HEALTHY
+            colour = LOST if row["lost"] else HEALTHY
             silent = pd.isna(row["step"])
             face = "white" if silent else colour
             x = edge if silent else row["step"]
-            ax.plot(x, y + offset, "o", color=colour, markerfacecolor=face, markersize=3, clip_on=False)
+            mark = "x" if row["status"].startswith(DEGENERATE) else "o"
+            ax.plot(x, y + offset, mark, color=colour, markerfacecolor=face, markersize=3, clip_on=False)
     name_rows(ax, arms)
     ax.set_xlim(0, edge)
-    ax.set_xlabel("GRPO step of the alarm (hollow: none)")
-    for colour, text, below in ((TRAPPED, "ended trapped", -9), (HEALTHY, "did not", -18)):
+    ax.set_xlabel("GRPO step of the alarm (hollow: none; cross: it stopped the run)")
+    for colour, text, below in ((LOST, "worse than at its start", -9), (HEALTHY, "not worse", -18)):
         style.note(ax, text, (0, 1), (4, below), colour, xycoords="axes fraction")
     return ax
 
@@ -52,7 +54,7 @@ def _offsets(count: int) -> list[float]:
 
 def draw_noise(ax: Axes, rows: pd.DataFrame) -> Axes:
     """Share of noise series that fire each gate, by their correlation from step to step."""
-    for name, colour, marker, above in (("published", TRAPPED, "^", -10), ("rise", HEALTHY, "o", 6)):
+    for name, colour, marker, above in (("published", LOST, "^", -10), ("rise", HEALTHY, "o", 6)):
         own = rows[rows["name"] == name]
         ax.plot(own["correlation"], own["share"], marker=marker, color=colour, markersize=4)
         first = own.iloc[0]

@@ -10,22 +10,22 @@ from coherence.figures.words import span
 
 
 def caption(
-    data: pd.DataFrame, limits: Limits, gate: Mapping[str, Any], steps: int, resamples: int, odd: str = ""
+    data: pd.DataFrame, limits: Limits, gate: Mapping[str, Any], steps: int, courses: int, odd: str = ""
 ) -> str:
     """What is shown; false stops and missed traps are counted, and the rates at which noise fires the gates."""
     replays, noise = (data[data["part"] == part] for part in ("replay", "noise"))
-    trapped, healthy = replays[replays["trapped"].astype(bool)], replays[~replays["trapped"].astype(bool)]
-    caught, stopped = trapped[trapped["step"].notna()], healthy[healthy["step"].notna()]
+    worse, others = (replays[replays["lost"] == lost] for lost in (True, False))
+    caught, false = worse[worse["step"].notna()], others[others["step"].notna()]
     free = noise[noise["correlation"] == 0].set_index("name")["share"]
     worst = noise[noise["correlation"] == noise["correlation"].max()].set_index("name")["share"]
-    when = f", at step {span(caught['step'], 0)}" if len(caught) else ""
+    when = f" (at step {span(caught['step'], 0)})" if len(caught) else ""
     return f"""\
 **Alarm and gates.** a: the alarm (windows of {limits.window} steps; wrong groups at least
 {limits.all_wrong_groups:g}, distinct completions at most {limits.distinct:g} and 1 - Φ at most {limits.uncertainty:g}
-of what they were) replayed on {len(replays)} runs. Trapped is a run that ended surer than it began and right less
-often. It sounds in {len(caught)} of {len(trapped)} trapped runs{when}, and in {len(stopped)} of {len(healthy)} others;
-on {resamples} resampled courses of each of the others in {span(healthy["share"], 3)} of them. b: share of series of
-{steps} steps of noise, without any rise, that fire a gate: the published one {free["published"]:.2f} of independent
+of what they were) replayed on {len(replays)} runs. It sounds in {len(caught)} of the {len(worse)} runs that ended with
+less held-out accuracy than their start, beyond what prompts explain{when}, and in {len(false)} of the {len(others)}
+others; on {courses} resampled courses of each of the others in {span(others["share"], 3)} of them. b: share of series
+of {steps} steps of noise, without any rise, that fire a gate: the published one {free["published"]:.2f} of independent
 noise and {worst["published"]:.2f} at the strongest correlation; ours (first {gate["baseline"]} values against the
 last {gate["window"]}, promised at most {gate["alpha"]:g} of independent noise) {free["rise"]:.3f} and
 {worst["rise"]:.2f}. {odd}"""

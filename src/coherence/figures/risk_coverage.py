@@ -191,7 +191,6 @@ class _Arm:
         estimate = float(values_S[known].mean()) if known.any() else np.nan
         whole = interval(estimate, mean_R[: 0 if few else None], int(known.sum()), self.options["level"], bounds)
         row = {"quantity": quantity, "score": score}
-        ends = {"low": whole.low, "high": whole.high, "seeds": int(known.sum())}
-        yield {**row, "seed": None, "estimate": estimate, **ends}
+        yield {**row, "seed": None, "estimate": estimate, **whole.ends, "seeds": int(known.sum())}
         for seed, value in zip(self.seeds, values_S, strict=True):
             yield {**row, "seed": seed, "estimate": float(value), "low": np.nan, "high": np.nan}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from coherence.config.claims import BY_WIDTH, SLOPE
 from coherence.core.gate import WindowedGate
 from coherence.core.statistics import Interval
 from coherence.core.transition import Array, Climbs, aic_gain, fit, largest_jumps, why_none
@@ -16,7 +17,7 @@ from coherence.figures.read import Run, logged, spelled
 PUBLISHED = "published"
 SCALES = ("tau", "width", "rho")
 """Quantities that seeds differ in by factors."""
-MEANS = ("log_rho", "jump", "drop", "apart", "aic_gain", "after_half", "after_last")
+MEANS = ("log_rho", "jump", "drop", "apart", "beyond", "aic_gain", "after_half", "after_last", "gate_off")
 MEASURED = ("ok", "not_crystallized")
 """Whether its gate fired or not, such a run went its way."""
 
@@ -55,16 +56,20 @@ def _measured(run: Run, options: Mapping[str, Any], gate: Mapping[str, Any]) -> 
         raise ValueError(f"curve {run.arm}, seed {run.seed}: {error}") from None
     (why,) = why_none(climb, step, options["least_climb"])
     if not why:
-        numbers |= _numbers(climb, step, accuracy, numbers["gate"], options["narrowest"])
+        numbers |= _numbers(climb, step, accuracy, numbers["gate"], options)
     return Curve(run, step, accuracy, climb, why, numbers)
 
 
-def _numbers(climb: Climbs, step: Array, accuracy: Array, fired: float, narrowest: float) -> dict[str, float]:
-    gaps = largest_jumps(climb, step, accuracy[None], narrowest)
+def _numbers(climb: Climbs, step: Array, accuracy: Array, fired: float, options: Mapping[str, Any]) -> dict[str, float]:
+    """`beyond` is above 0 where a jump exceeds both its curve's drops and the least one; `gate_off` is how far from the
+    end of the climb the gate fires, before or after, and if it never does, how far from it the run was watched."""
+    gaps = largest_jumps(climb, step, accuracy[None], options["narrowest"])
     own = {"tau": climb.tau, "width": climb.width, "rho": climb.rho, "log_rho": np.log(climb.rho)}
     own |= {"jump": gaps.up, "drop": gaps.down, "apart": gaps.up - gaps.down, "jump_step": step[gaps.index]}
     own |= {"aic_gain": aic_gain(climb, step, accuracy[None], gaps)}
+    own |= {"beyond": np.minimum(gaps.up - gaps.down, gaps.up - options["least_jump"])}
     own |= {"after_half": fired - climb.tau, "after_last": fired - climb.last}
+    own |= {"gate_off": np.abs((fired if np.isfinite(fired) else step[-1]) - climb.last)}
     return {name: float(value[0]) for name, value in own.items()}
 
 
@@ -94,6 +99,7 @@ def summarise(
     """
     rule = Rule(options["sharp"], options["least_jump"], options["level"])
     rows = [row for name in in_order(curves, named) for row in _family(name, curves, rule, named[name])]
+    rows += _by_width([curve for curve in curves if curve.run.arm in (options["widths"] or ())], rule.level)
     paper = {name: float(getattr(published(), name)[0]) for name in SCALES}
     rows += [{"arm": PUBLISHED, "quantity": name, "estimate": value} for name, value in paper.items()]
     return pd.DataFrame(rows).astype({"seed": "Int64", "seeds": "Int64"})
@@ -116,12 +122,28 @@ def _family(name: str, curves: Sequence[Curve], rule: Rule, named: Mapping[str, 
     climbing = [curve for curve in own if not curve.why]
     found = _intervals(climbing, rule.level)
     for key, values in found.items():
-        ends = {"low": values.low, "high": values.high, "seeds": len(_values(climbing, key))}
-        yield {**about, "quantity": key, "estimate": values.estimate, **ends}
+        told = {"quantity": key, "estimate": values.estimate, "seeds": len(_values(climbing, key))}
+        yield about | told | values.ends
     verdict = judge([curve.why for curve in own], found["rho"], found["jump"], found["apart"], rule)
     yield {**about, "quantity": "verdict", "estimate": len(climbing), "said": f"{verdict.verdict} ({verdict.why})"}
     spread = float(_values(climbing, "log_rho").std(ddof=1)) if len(climbing) > 1 else np.nan
     yield {**about, "quantity": "found_rho", "estimate": found_rho(spread, len(climbing), rule.sharp, rule.level)}
+
+
+def _by_width(curves: Sequence[Curve], level: float) -> Iterator[dict[str, Any]]:
+    """Slope of ln rho over ln d, of each seed whose curves all climb, and over those seeds: below 0, the transition
+    sharpens with size."""
+    about: dict[str, Any] = {"arm": BY_WIDTH, "quantity": SLOPE}
+    slopes = {}
+    for seed in sorted({curve.run.seed for curve in curves}):
+        own = [curve for curve in curves if curve.run.seed == seed]
+        if not any(curve.why for curve in own):
+            sizes = np.log([float(curve.run.outcome["width"]) for curve in own])
+            slopes[seed] = float(np.polyfit(sizes, [curve.numbers["log_rho"] for curve in own], 1)[0])
+            yield about | {"seed": seed, "estimate": slopes[seed]}
+    if slopes:
+        found = mean_interval(list(slopes.values()), level)
+        yield about | {"estimate": found.estimate, "seeds": len(slopes)} | found.ends
 
 
 def _intervals(curves: Sequence[Curve], level: float) -> dict[str, Interval]:

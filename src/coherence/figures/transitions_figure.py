@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from coherence.config.claims import BY_WIDTH
 from coherence.figures import style
 from coherence.figures.strips import name_rows
 from coherence.figures.transitions import MEASURED, PUBLISHED, Curve
@@ -24,7 +25,7 @@ def rows_of(data: pd.DataFrame, quantity: str, arm: str) -> pd.DataFrame:
 
 def names_of(data: pd.DataFrame) -> list[str]:
     """The families, in the data's order."""
-    return [str(name) for name in data["arm"].unique() if name != PUBLISHED]
+    return [str(name) for name in data["arm"].unique() if name not in (PUBLISHED, BY_WIDTH)]
 
 
 def verdict_of(data: pd.DataFrame, name: str) -> str:
@@ -34,7 +35,7 @@ def verdict_of(data: pd.DataFrame, name: str) -> str:
 
 def colours(data: pd.DataFrame) -> dict[str, str]:
     """One colour per base."""
-    base = data[data["arm"] != PUBLISHED].drop_duplicates("arm").set_index("arm")["base"].fillna("")
+    base = data[data["arm"].isin(names_of(data))].drop_duplicates("arm").set_index("arm")["base"].fillna("")
     shades = [style.ARMS["task"], style.ARMS["carl"], style.ARMS["task+carl"], *style.MORE]
     of = {name: shades[i % len(shades)][0] for i, name in enumerate(sorted(base.unique()))}
     return {str(arm): of[name] for arm, name in base.items()}
@@ -96,7 +97,7 @@ def draw_scale(ax: Axes, data: pd.DataFrame, quantity: str, label: str, looks: M
     ax.set_xscale("log")
     for y, name in enumerate(names_of(data)):
         _bar(ax, rows_of(data, quantity, name), y, looks[name])
-    rows = data[(data["quantity"] == quantity) & (data["arm"] != PUBLISHED) & data["estimate"].notna()]
+    rows = data[(data["quantity"] == quantity) & data["arm"].isin(names_of(data)) & data["estimate"].notna()]
     if len(rows):
         least, most = rows["estimate"].min(), rows["estimate"].max()
         low = max(np.fmin(rows["low"].min(), least), least / FAR) / 1.3

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from coherence.config.claims import BY_WIDTH, SLOPE
 from coherence.figures.read import Run, spelled
 from coherence.figures.tables import Table
 from coherence.figures.transitions import MEASURED, PUBLISHED, Curve
@@ -66,7 +67,7 @@ which the gate ({gate["count"]} of {gate["window"]} at {gate["threshold"]:g} or 
 {seeds(max(counts))} at most; bars: Student's {options["level"]:.0%} intervals over seeds, of logarithms for τ, width
 and ρ. A family is a transition if its interval of ρ lies under the threshold, or if jumps exceed drops and
 {options["least_jump"]:g} of the climb; smooth if the interval lies above and no jump; {tally}. {_gate(curves)}
-{_none(curves)} {_odd(runs)}"""
+{_by_width(data, options["widths"])} {_none(curves)} {_odd(runs)}"""
 
 
 def _gate(curves: Sequence[Curve]) -> str:
@@ -77,6 +78,16 @@ def _gate(curves: Sequence[Curve]) -> str:
         f"On {len(climbing)} climbing runs the gate fired {len(fired)} times, {early} of them before 90 % of the climb"
     )
     return f"{told} and {half} before half of it."
+
+
+def _by_width(data: pd.DataFrame, widths: Sequence[str] | None) -> str:
+    """How ln rho changes with ln d."""
+    slope = rows_of(data, SLOPE, BY_WIDTH)
+    if slope.empty:
+        return ""
+    sizes = sorted({int(d) for d in data.loc[data["arm"].isin(widths or ()), "hidden_size"]})
+    told = f"At d = {', '.join(map(str, sizes))} ({', '.join(widths or ())}) ln ρ changes by"
+    return f"{told} {_cell(slope, '+.2f')} for each unit of ln d, over {seeds(int(slope.iloc[0]['seeds']))}."
 
 
 def _none(curves: Sequence[Curve]) -> str:
