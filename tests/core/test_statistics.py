@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from coherence.core.groups import all_wrong_share, zero_variance_share
+from coherence.core.groups import NO_SIGNAL, all_wrong_share, zero_variance_share
 from coherence.core.statistics import (
     bootstrap_mean,
     bootstrap_ratio,
@@ -155,6 +155,8 @@ def test_zero_variance_share() -> None:
     assert zero_variance_share([[1, 1, 1], [0, 1, 0], [0, 0, 0], [0.5, 0.5, 0.6]]) == 0.5
     assert zero_variance_share([[1, nan, 1], [nan, nan, nan], [0, nan, 1], [nan, nan, 3]]) == 0.75
     assert zero_variance_share([[2.0]]) == 1.0
+    rounded = [[0.2, 0.2 + 1e-9], [0.2, 0.201]]
+    assert zero_variance_share(rounded) == 0.0 and zero_variance_share(rounded, NO_SIGNAL) == 0.5
     for empty in ([], [[]], [1.0, 2.0]):
         with pytest.raises(ValueError, match="rewards"):
             zero_variance_share(empty)

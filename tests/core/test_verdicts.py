@@ -8,7 +8,7 @@ from scipy import stats
 
 from coherence.core.statistics import Interval
 from coherence.core.transition_family import mean_interval
-from coherence.core.verdicts import ALPHA, detectable, holm, margin, p_value, verdict
+from coherence.core.verdicts import ALPHA, detectable, holm, margin, p_value, verdict, with_seeds
 
 RNG = np.random.default_rng(5)
 
@@ -61,3 +61,14 @@ def test_p_goes_by_the_freedom_of_its_interval() -> None:
     assert few == pytest.approx(2 * stats.t.sf(1.5 * stats.t.ppf(0.975, 2), 2))
     assert many == pytest.approx(2 * stats.norm.sf(1.5 * stats.norm.ppf(0.975))) and many < few
     assert detectable(Interval(0, -1, 1, 0.95, math.inf)) == pytest.approx((1.96 + 0.8416) / 1.96, rel=1e-3)
+
+
+def test_planned_seeds_detect_what_they_would() -> None:
+    few, many = RNG.normal(0, 1, 5), RNG.normal(0, 1, 20)
+    few, many = (values / values.std(ddof=1) for values in (few, many))
+    planned = with_seeds(evidence(few), 5, 20)
+    assert detectable(planned) == pytest.approx(detectable(evidence(many)))
+    assert with_seeds(planned, 20, 5) == pytest.approx(evidence(few))
+    assert detectable(planned, alpha=ALPHA / 10) > detectable(planned) > detectable(planned, power=0.5)
+    with pytest.raises(ValueError, match="at least two"):
+        with_seeds(planned, 20, 1)

@@ -3,10 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
+NO_SIGNAL = 1e-6
+"""Rewards that lie so close differ by rounding alone."""
 
-def zero_variance_share(rewards_PG: npt.ArrayLike) -> float:
-    """Share of groups whose rewards [P, G] are all equal: no advantage. NaN marks a failed reward.
 
+def zero_variance_share(rewards_PG: npt.ArrayLike, tolerance: float = 0.0) -> float:
+    """Share of groups whose rewards [P, G] lie within the tolerance: no advantage. NaN marks a failed reward.
+
+    TRL's own frac_reward_zero_std asks for a float32 deviation below 1e-8, which eight equal rewards of 0.2 exceed.
     Failed rewards are left out; a group with one left, or none, counts as equal. Raises ValueError if empty.
     """
     rewards = np.asarray(rewards_PG, dtype=np.float64)
@@ -15,7 +19,7 @@ def zero_variance_share(rewards_PG: npt.ArrayLike) -> float:
     scored = np.isfinite(rewards)
     highest = np.where(scored, rewards, -np.inf).max(axis=1)
     lowest = np.where(scored, rewards, np.inf).min(axis=1)
-    return float((highest <= lowest).mean())
+    return float((highest <= lowest + tolerance).mean())
 
 
 def all_wrong_share(strict_PG: npt.ArrayLike) -> float:

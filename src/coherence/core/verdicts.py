@@ -41,11 +41,25 @@ def verdict(found: Interval, threshold: float, comparator: str, adjusted: float)
     return SUPPORTED if above == (comparator == ">") else REFUTED
 
 
-def detectable(found: Interval, power: float = 0.8) -> float:
-    """The distance from a threshold that as many runs, as far apart as these, would show with this power (before any
-    correction for several claims)."""
+def detectable(found: Interval, power: float = 0.8, alpha: float = ALPHA) -> float:
+    """The distance from a threshold that runs as many and as far apart as these would show with this power at a
+    two-sided level alpha."""
     freedom = min(found.freedom, NORMAL)
-    critical = stats.t.ppf(1 - ALPHA / 2, freedom)
-    error = (found.high - found.low) / 2 / stats.t.ppf((1 + found.level) / 2, freedom)
+    critical = stats.t.ppf(1 - alpha / 2, freedom)
     away = brentq(lambda apart: stats.nct.sf(critical, freedom, apart) - power, 0, 1000)
-    return float(away * error)
+    return float(away * _error(found))
+
+
+def _error(found: Interval) -> float:
+    """Standard error of the estimate, from the mean half of its interval."""
+    return float((found.high - found.low) / 2 / stats.t.ppf((1 + found.level) / 2, found.freedom))
+
+
+def with_seeds(found: Interval, seeds: int, planned: int) -> Interval:
+    """The interval that `planned` runs would give if they spread as the `seeds` runs do that gave this one, prompts
+    growing with them. ValueError for fewer than two runs: their spread is not known."""
+    if min(seeds, planned) < 2:
+        raise ValueError("the spread over runs takes at least two of them")
+    freedom = found.freedom * (planned - 1) / (seeds - 1)
+    half = float(stats.t.ppf((1 + found.level) / 2, freedom)) * _error(found) * math.sqrt(seeds / planned)
+    return Interval(found.estimate, found.estimate - half, found.estimate + half, found.level, freedom)

@@ -25,7 +25,7 @@ VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_TESTABLE)
 EXACT: Mapping[Verdict, str] = {"holds": SUPPORTED, "fails": REFUTED, "tautology": NOT_TESTABLE}
 ENDS = ("estimate", "low", "high")
 MARGINS = ("margin", "margin_low", "margin_high")
-NOTHING = dict.fromkeys((*ENDS, "p", *MARGINS), np.nan) | {"seeds": 0}
+NOTHING = dict.fromkeys((*ENDS, "freedom", "p", *MARGINS), np.nan) | {"seeds": 0}
 
 
 def row_of(name: str, claim: Claim, data: pd.DataFrame) -> dict[str, Any] | None:
@@ -55,7 +55,7 @@ def judge(claims: Mapping[str, Claim], data: Mapping[str, pd.DataFrame], level: 
             assert claim.threshold is not None and claim.comparator is not None
             said = verdict(row.pop("found"), claim.threshold, claim.comparator, adjusted)
             row |= {"p": adjusted, "verdict": said}
-    return pd.DataFrame([{"claim": name, **_told(claims[name]), **row} for name, row in rows.items()])
+    return pd.DataFrame([{"claim": name, **_told(claims[name]), **row, "level": level} for name, row in rows.items()])
 
 
 def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: float, seeds: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: f
     if not np.isfinite([row["low"], row["high"]]).all():
         return {**NOTHING, "verdict": NOT_TESTABLE, "why": "its interval cannot be told from these runs"}
     found = Interval(float(row["estimate"]), float(row["low"]), float(row["high"]), level, float(row["freedom"]))
-    told = {key: getattr(found, key) for key in ENDS} | {"seeds": left}
+    told = {"estimate": found.estimate, **found.ends, "seeds": left}
     why = f"{left} of {seeds} runs have this number" if left < seeds else ""
     if found.low == found.high:  # nothing varied: that no other run would differ cannot be told from it
         same = "all runs gave the same number"

@@ -30,7 +30,7 @@ from coherence.config.lora import Lora
 from coherence.core.alarm import Limits, TrapAlarm
 from coherence.core.composite import Composite, CompositeWeights
 from coherence.core.diversity import DISTANCES
-from coherence.core.groups import all_wrong_share, zero_variance_share
+from coherence.core.groups import NO_SIGNAL, all_wrong_share, zero_variance_share
 from coherence.core.order_parameter import phi_from_entropy
 from coherence.core.traces import crystallizations, synchrony
 from coherence.models.load import check_head, judged_text, prompt_length
@@ -108,14 +108,18 @@ class CoherenceGrpoTrainer(Resumable, TokenStatisticsMixin):
         if (rollouts.step - 1) % self.settings.store_every == 0:
             self._store(rollouts, task, carl)
         strict_PG = np.asarray(task[STRICT[self.task]]).reshape(-1, self.settings.num_generations)
+        weights_now = self.schedule.weights(rollouts.step)
+        paid_B = rollouts.rewards_BR.double().cpu().numpy() @ list(weights_now.values())
+        paid_PG = paid_B.reshape(-1, self.settings.num_generations)
         metrics = {
             **token_metrics(rollouts, carl, self.vocab_size),
             "distinct_completions": float(len(set(rollouts.completions))),
             "strict_zero_variance_groups": zero_variance_share(strict_PG),
+            "zero_signal_groups": zero_variance_share(paid_PG, NO_SIGNAL),
             "all_wrong_groups": all_wrong_share(strict_PG),
             "unscored_completions": float((~finite_B).sum()),
             **{f"task/{name}": nanmean(values) for name, values in task.items()},
-            **{f"weights/{name}": weight for name, weight in self.schedule.weights(rollouts.step).items()},
+            **{f"weights/{name}": weight for name, weight in weights_now.items()},
         }
         self._watch(rollouts, metrics)
         self.schedule.observe(rollouts.step, metrics)
