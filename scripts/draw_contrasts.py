@@ -27,7 +27,7 @@ def main(
     import pandas as pd
 
     from coherence.figures.arms import Bootstrap, complete_scores
-    from coherence.figures.contrasts import contrasts, per_run
+    from coherence.figures.contrasts import contrasts, never_paid, per_run
     from coherence.figures.contrasts_figure import draw
     from coherence.figures.contrasts_words import caption, table
     from coherence.figures.phi_trajectories import greedy_tokens, read_tokenizer
@@ -38,11 +38,13 @@ def main(
     settings, options = artifact.settings, artifact.settings["figure"]
     read, shown = [read_run(folder) for folder in runs], [read_run(folder) for folder in curves]
     trained = [run for run in read if run.arm != START]
-    kept = complete_scores(pd.read_parquet(scores / "scores.parquet"), read).table
-    tokens = greedy_tokens(averaged(read_generations(generations), read), read_tokenizer(base))
+    paid = [run for run in read if not never_paid(run)]
+    kept = complete_scores(pd.read_parquet(scores / "scores.parquet"), paid).table
+    tokens = greedy_tokens(averaged(read_generations(generations), paid), read_tokenizer(base))
     values = per_run(trained, shown, kept, tokens, settings["task"], settings["token_class"])
     data = contrasts(values, kept, options["against"], Bootstrap(options["resamples"], options["level"]))
-    words = caption(data, options, len(settings["seeds"]), unusual(read, "Left out of means"))
+    waited = [run for run in read if never_paid(run)]
+    words = caption(data, options, len(settings["seeds"]), unusual(read, "Did not end ok"), waited)
     save(artifact, data, words, draw(data, options["against"]), table(data, trained, options["against"]))
     progress(f"{out}.png: {len(trained)} runs, {len(shown)} curves")
 

@@ -164,6 +164,17 @@ def claims_study() -> dict:
         (lambda c: c["claims"]["irrational"]["take"].update(name="pi"), "take.name: no 'pi' (has: kappa,"),
         (lambda c: c["claims"]["irrational"].update(comparator=">", threshold=0.0), "`constants` are exact"),
         (lambda c: c["figures"]["transitions"].update(widths=["narrow", "wider"]), "'wider' is not a curve"),
+        (lambda c: c["figures"]["transitions"].update(widths=["blank", "mismatched"]), "differ, got [96, 96]"),
+        (
+            lambda c: c["figures"]["contrasts"]["against"].update(blank="task"),
+            "'blank' and 'task' are an arm",
+        ),
+        (
+            lambda c: c["claims"]["slot"]["take"].update(method="none"),
+            "no 'strict_difference' (has: strict,",
+        ),
+        (lambda c: c["claims"]["trap-diversity"]["take"].update(arm="task", against="sft"), "no 'sft' (has: null)"),
+        (lambda c: c["claims"]["cloud-knows-more"]["take"].update(score="logp"), "no 'logp' (has: phi, cloud_quality"),
         (lambda c: c.update(seeds=[0, 1]), "needs 3 seeds, the study has 2"),
         (lambda c: c["claims"]["melt"].pop("threshold"), "comparator and threshold go together"),
         (lambda c: c["claims"]["melt"].update(not_testable="why"), "or why it is `not_testable`"),

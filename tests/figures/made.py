@@ -73,7 +73,13 @@ def grpo_run(arm: str, seed: int, phi: Sequence[float], status: str = "ok", **co
         "all_wrong_groups": 0.5,
         "final_reward": 0.5,
     }
-    rest |= {"frac_reward_zero_std": 0.1, "kl_to_start": 0.1, "coherence/synchrony": 0.9, "grad_norm": 1.0}
+    rest |= {
+        "frac_reward_zero_std": 0.1,
+        "zero_signal_groups": 0.1,
+        "kl_to_start": 0.1,
+        "coherence/synchrony": 0.9,
+        "grad_norm": 1.0,
+    }
     told = {"status": status, "steps": len(phi), "completions": 8 * len(phi)}
     told |= {"alarm_step": None, "carl_from_step": None}
     return Run(arm, seed, told, table.assign(**rest | columns))

@@ -16,6 +16,7 @@ from coherence.figures.contrasts import (
     by_seed,
     contrasts,
     gradient_spike,
+    never_paid,
     of_completions,
     of_curve,
     of_grpo,
@@ -41,7 +42,7 @@ def grpo(arm: str, seed: int, wrong: float = 0.2, **outcome: Any) -> Run:
         "distinct_completions": 32.0,
         "strict_zero_variance_groups": wrong,
         "all_wrong_groups": wrong,
-        "frac_reward_zero_std": 0.1,
+        "zero_signal_groups": 0.1,
         "kl_to_start": 0.5,
         "grad_norm": np.where(step == 12, 8.0, 2.0),
     }
@@ -82,7 +83,12 @@ def test_student_intervals_are_scipys() -> None:
 
 
 def test_length_bias_is_a_rank_correlation() -> None:
-    rows = pd.DataFrame({"tokens": [1, 2, 3, 4], "carl": [0.1, 0.2, 0.3, 0.9], "multiscale": [4, 3, 2, 1]})
+    rows = pd.DataFrame({"tokens": [1, 2, 3, 4], "carl": [0.1, 0.2, 0.3, 0.9], "multiscale": [4, 3, 2, 1], "id": "a"})
+    other = rows.assign(id="b", tokens=rows["tokens"] + 10, carl=rows["carl"] - 5)
+    both = of_completions(pd.concat([rows, other]))
+    assert both["length_bias"] == pytest.approx(0.976, abs=1e-3), (
+        "ties apart, that another prompt is longer says nothing"
+    )
     assert of_completions(rows) == {"length_bias": pytest.approx(1), "length_bias_multiscale": pytest.approx(-1)}
     assert np.isnan(of_completions(rows.assign(tokens=3))["length_bias"])
 
@@ -116,6 +122,24 @@ def test_differences_are_paired_and_leave_the_stopped_run_out(made: tuple[pd.Dat
     assert pick(data, "melts", "melt", "calm")["estimate"] == pytest.approx(0.4)
     assert pick(data, "task", "boundary_jumps")["estimate"] == pytest.approx(0.5), "one jump of two neighbours"
     assert pick(data, "task", "gradient_spike") is None, "a quantity without a number has no row"
+
+
+def test_a_cascade_that_never_paid_is_no_cascade() -> None:
+    waits = grpo("cascade", 0)
+    waits.metrics["weights/carl"] = 0.0
+    assert never_paid(waits) and set(of_grpo(waits, "grounding")) == {"alarm", "alarm_step"}
+    waits.metrics.loc[30:, "weights/carl"] = 0.5
+    assert not never_paid(waits) and not never_paid(grpo("task", 0))
+    over = grpo("task", 0, status="over_nan_budget")
+    assert set(of_grpo(over, "grounding")) == {"alarm", "alarm_step"}, "it broke off"
+
+
+def test_a_number_that_is_not_finite_voids_no_other() -> None:
+    rows = [("arm", "x", seed, "gradient_spike", value) for seed, value in enumerate((1.0, 2.0, np.inf))]
+    values = pd.DataFrame(rows, columns=["group", "arm", "seed", "quantity", "value"])
+    none = scores({("sft", 0): [1, 0]}).iloc[:0]
+    row = pick(contrasts(values, none, {}, BOOTSTRAP), "x", "gradient_spike")
+    assert row is not None and row["estimate"] == 1.5 and row["seeds"] == 2
 
 
 def test_table_and_figure_show_every_arm(made: tuple[pd.DataFrame, list[Run]]) -> None:

@@ -111,22 +111,15 @@ def test_a_curve_with_a_gap_or_without_room_is_named() -> None:
         measure([Run("slow", 0, short.outcome, short.metrics[:7])], OPTIONS, GATE)
 
 
-def test_the_gate_is_as_far_off_as_it_was_watched_where_it_never_fires() -> None:
+def test_a_gate_that_never_fires_is_off_by_the_whole_run() -> None:
     runs = family("slow")
     runs[0].metrics["content/accuracy"] *= 0.9
     curves, data = made(runs)
-    climb = curves[0].climb
-    assert climb is not None and curves[0].numbers["gate_off"] == pytest.approx(curves[0].step[-1] - climb.last[0])
+    assert curves[0].numbers["gate_off"] == curves[0].step[-1]
     assert curves[1].numbers["gate_off"] == pytest.approx(abs(curves[1].numbers["after_last"]))
     assert value(data, "slow", "gate_off")["seeds"] == 3
     own = set(data.loc[data["arm"] == "slow", "quantity"])
     assert own == {*TRANSITIONS, "gate", "jump_step", "verdict", "found_rho"}, "what claims may take, and more"
-
-
-def test_a_jump_beyond_is_one_beyond_drops_and_the_least() -> None:
-    (curve,), _ = made([curve_run("slow", 0)])
-    own = curve.numbers
-    assert own["beyond"] == pytest.approx(min(own["jump"] - own["drop"], own["jump"] - OPTIONS["least_jump"]))
 
 
 def test_the_slope_over_widths_is_that_of_each_seed_s_line() -> None:

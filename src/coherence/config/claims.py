@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from coherence.config.adapt import METHODS
+from coherence.config.adapt import CONTROLS, METHODS, NONE, STILL
 from coherence.config.strict import Strict
 from coherence.core.constant_checks import constant_checks
 
@@ -57,17 +57,21 @@ OF_GRPO = (
 )
 OF_CURVES = ("first_loss", "first_entropy", "peak_entropy", "melt", "jump", "last_accuracy", "half_way_accuracy")
 TRANSITIONS = (
-    *("tau", "width", "rho", "log_rho", "jump", "drop", "apart", "beyond", "aic_gain"),
+    *("tau", "width", "rho", "log_rho", "jump", "drop", "apart", "aic_gain"),
     *("after_half", "after_last", "gate_off"),
 )
 BY_WIDTH, SLOPE = "by width", "log_rho_by_log_d"
 """Where and how the transitions have the change of ln rho with ln d."""
+REFERENCE = "logp"
 CONFIDENCE = ("phi", "cloud_quality", "carl", "logp", "prob_mean", "prob_min")
-COVERAGE = ("auroc", "auroc_difference", "aurc", "sigma_coverage", "sigma_risk")
+COVERAGE = ("auroc", "auroc_difference", "aurc", "sigma_coverage", "sigma_risk", "lowest")
 ADAPTED = (
     *("strict", "phi", "nll_answering", "nll_after", "strict_difference", "nll_answering_difference"),
-    *("nll_after_difference", "new_strict_difference", "acted", "acts_right", "reward"),
+    *("nll_after_difference", "new_strict_difference"),
 )
+ACTS = ("acted", "acts_right", "reward")
+AGENTS = (NONE, "slot", STILL, "micro", "micro_label")
+"""Methods of adaptation that know no label of what they answer, and what is told of them as agents."""
 GATES = ("always", "sigma", "calibrated")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "contrasts": ("arm", "quantity", "against"),
@@ -108,15 +112,21 @@ def _values(claim: Claim, study: Mapping[str, Any]) -> Mapping[str, Sequence[str
     if claim.figure == "contrasts":
         own = OF_CURVES if arm in curves else OF_START if arm == START else (*OF_START, *OF_GRPO)
         control = study["figures"]["contrasts"]["against"].get(arm)
-        start = {START} if claim.take["quantity"] in SCORED and arm in arms else set()
-        return {"arm": [START, *arms, *curves], "quantity": own, "against": [None, *({control} - {None} | start)]}
+        controls = {control} - {None} | ({START} if arm in arms and claim.take["quantity"] in SCORED else set())
+        if claim.take["quantity"] not in OF_START:
+            controls -= {START}
+        return {"arm": [START, *arms, *curves], "quantity": own, "against": [None, *sorted(controls)]}
     if claim.figure == "transitions":
         widths = [BY_WIDTH] if study["figures"]["transitions"]["widths"] else []
         return {"arm": [*curves, *widths], "quantity": (SLOPE,) if arm == BY_WIDTH else TRANSITIONS}
     if claim.figure == "risk_coverage":
-        score = ("phi",) if str(claim.take["quantity"]).startswith("sigma") else CONFIDENCE
+        quantity = str(claim.take["quantity"])
+        score = CONFIDENCE[:1] if quantity.startswith(("sigma", "lowest")) else CONFIDENCE
+        if quantity == "auroc_difference":
+            score = tuple(name for name in CONFIDENCE if name != REFERENCE)
         return {"arm": [START, *(study["figures"]["shown"] or arms)], "quantity": COVERAGE, "score": score}
     if claim.figure == "adaptation":
-        gates = GATES if claim.take["quantity"] in ADAPTED[-3:] else (None,)
-        return {"method": METHODS, "quantity": ADAPTED, "gate": gates}
+        method, gates = claim.take["method"], GATES if claim.take["quantity"] in ACTS else (None,)
+        own = [name for name in ADAPTED if method in CONTROLS or not name.endswith("_difference")]
+        return {"method": METHODS, "quantity": [*own, *(ACTS if method in AGENTS else ())], "gate": gates}
     return {"name": [check.name for check in constant_checks()]}

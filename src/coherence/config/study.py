@@ -107,9 +107,10 @@ class StudyConfig(Strict):
             raise ValueError("figures.gates replays grpo.alarm, which this study does not have")
         if self.figures.transitions and not self.curves:
             raise ValueError("figures.transitions: they are those of `curves`, and this study has none")
-        for name in (self.figures.transitions and self.figures.transitions.widths) or ():
-            if not self.curves or name not in self.curves.runs:
-                raise ValueError(f"figures.transitions.widths: '{name}' is not a curve of this study")
+        for pair in (self.figures.contrasts.against if self.figures.contrasts else {}).items():
+            if len({name in (self.curves.runs if self.curves else ()) for name in pair}) > 1:
+                raise ValueError(f"figures.contrasts.against: '{pair[0]}' and '{pair[1]}' are an arm and a curve")
+        self._check_widths()
         if self.figures.transition_checks and not self.figures.transitions:
             raise ValueError("figures.transition_checks: they need the thresholds of figures.transitions")
         if bool(self.claims) != (self.figures.claims is not None):
@@ -127,6 +128,18 @@ class StudyConfig(Strict):
         if reference not in (self.figures.shown or self.grpo.arms):
             raise ValueError(f"figures.arms.reference: '{reference}' is not among figures.shown")
         return self
+
+    def _check_widths(self) -> None:
+        """The curves of figures.transitions.widths exist and differ in d."""
+        told, runs = self.model_dump(), self.curves.runs if self.curves else {}
+        sizes = []
+        for name in (self.figures.transitions and self.figures.transitions.widths) or ():
+            if name not in runs:
+                raise ValueError(f"figures.transitions.widths: '{name}' is not a curve of this study")
+            base = runs[name].base
+            sizes.append((curves.model_of(told, base) if base else told["model"])["hidden_size"])
+        if len(set(sizes)) < len(sizes):
+            raise ValueError(f"figures.transitions.widths: their hidden sizes must differ, got {sizes}")
 
     def _check_levels(self) -> None:
         """P is worked out from intervals, so those that claims read must be of one level."""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coherence.config.adapt import CONTROLS, METHODS, NONE, STILL
+from coherence.config.adapt import CONTROLS, METHODS
+from coherence.config.claims import AGENTS
 from coherence.core.coherence_gate import THRESHOLD
 from coherence.core.selective import promised, rank
 from coherence.core.statistics import SHARE, SHARES_APART, Array, Bounds, bootstrap_ratio, ratio
@@ -19,8 +20,6 @@ from coherence.figures.read import Cell, with_status
 from coherence.figures.style import START
 from coherence.streams import generator
 
-AGENTS = (NONE, "slot", STILL, "micro", "micro_label")
-"""Methods that know no label of what they answer."""
 ALWAYS, SIGMA, CALIBRATED = "always", "sigma", "calibrated"
 STREAM = "stream_accuracy"
 NEW = "new_strict_difference"

@@ -10,6 +10,7 @@ from coherence.config.claims import Claim
 from coherence.core.constant_checks import Verdict
 from coherence.core.statistics import Interval
 from coherence.core.verdicts import (
+    ALPHA,
     INCONCLUSIVE,
     NOT_TESTABLE,
     REFUTED,
@@ -50,11 +51,14 @@ def judge(claims: Mapping[str, Claim], data: Mapping[str, pd.DataFrame], level: 
     rows = {name: _weighed(name, claim, data, level, seeds) for name, claim in claims.items()}
     for family in {claim.family for claim in claims.values()}:
         own = [name for name in rows if claims[name].family == family and rows[name]["verdict"] is None]
+        size = max(1, len(own))
         for name, adjusted in zip(own, holm([rows[name]["p"] for name in own]), strict=True):
             claim, row = claims[name], rows[name]
             assert claim.threshold is not None and claim.comparator is not None
-            said = verdict(row.pop("found"), claim.threshold, claim.comparator, adjusted)
-            row |= {"p": adjusted, "verdict": said}
+            found = row.pop("found")
+            told = [row["why"]] * bool(row["why"]) + [f"detectable: {detectable(found, alpha=ALPHA / size):.3g}"]
+            said = verdict(found, claim.threshold, claim.comparator, adjusted)
+            row |= {"p": adjusted, "verdict": said, "why": "; ".join(told)}
     return pd.DataFrame([{"claim": name, **_told(claims[name]), **row, "level": level} for name, row in rows.items()])
 
 
@@ -75,13 +79,14 @@ def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: f
     found = Interval(float(row["estimate"]), float(row["low"]), float(row["high"]), level, float(row["freedom"]))
     told = {"estimate": found.estimate, **found.ends, "seeds": left}
     why = f"{left} of {seeds} runs have this number" if left < seeds else ""
-    if found.low == found.high:  # nothing varied: that no other run would differ cannot be told from it
+    if np.isclose(
+        found.low, found.high, rtol=1e-9, atol=1e-12
+    ):  # that no other run would differ cannot be told from it
         same = "all runs gave the same number"
         return {**NOTHING, **told, "verdict": INCONCLUSIVE, "why": f"{same}; {why}" if why else same}
     assert claim.threshold is not None
-    could = f"detectable: {detectable(found):.3g}"
     told |= {"p": p_value(found, claim.threshold), **_margins(found, claim.threshold, claim.comparator)}
-    return {**told, "verdict": None, "why": f"{why}; {could}" if why else could, "found": found}
+    return {**told, "verdict": None, "why": why, "found": found}
 
 
 def _margins(found: Interval, threshold: float, comparator: str | None) -> dict[str, float]:

@@ -41,8 +41,8 @@ def caption(data: pd.DataFrame, level: float) -> str:
     counts, families = Counter(data["verdict"]), data["family"].nunique()
     told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
     return f"""\
-**Claims and verdicts.** {len(data)} claims: {told}. Each was written down with its number, comparator and threshold
-before the study ran. Intervals are at {level:.0%}, over seeds; P is two-sided against the threshold, corrected by Holm
+**Claims and verdicts.** {len(data)} claims: {told}. The ledger (config/claims.yaml) names the number, comparator and
+threshold of each. Intervals are at {level:.0%}, over seeds; P is two-sided against the threshold, corrected by Holm
 within each of {families} families. A claim is supported or refuted where P is below {ALPHA:g}, by the side on which
 the number lies, else inconclusive; exact claims are decided by arithmetic. The figure shows the distance of each number
 from its threshold in units of its interval's half, positive where it speaks for the claim."""

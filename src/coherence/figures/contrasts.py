@@ -16,7 +16,7 @@ from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paire
 from coherence.core.transition_family import mean_interval
 from coherence.figures.arms import Bootstrap, matrix, seeds_of
 from coherence.figures.phi_trajectories import jumps_at_boundaries
-from coherence.figures.read import DEGENERATE, Run
+from coherence.figures.read import Run
 from coherence.figures.style import START
 from coherence.streams import generator
 from coherence.tasks.rewards import STRICT
@@ -37,10 +37,10 @@ Values = Mapping[str, float]
 
 def of_grpo(run: Run, task: str) -> Values:
     """What one GRPO run became. Shares, but for phi, synchrony (R) and the steps; NaN where a run has none. Of a run
-    that the alarm stopped, only when: it has no end to be averaged with others'; so has one without a step."""
+    that broke off, or never paid the CARL that it waited for, only when the alarm sounded."""
     step = run.outcome.get("alarm_step")
     alarm = {"alarm": float(step is not None), "alarm_step": _number(step)}
-    if run.status.startswith(DEGENERATE) or run.metrics.empty or run.outcome.get("diverged"):
+    if run.broke_off or run.metrics.empty or never_paid(run):
         return alarm
     metrics, completions = run.metrics, run.outcome["completions"] / run.outcome["steps"]
     last = metrics.tail(LAST).mean(numeric_only=True)
@@ -50,13 +50,19 @@ def of_grpo(run: Run, task: str) -> Values:
         "distinct": last["distinct_completions"] / completions,
         "zero_variance": last["strict_zero_variance_groups"],
         "all_wrong": last["all_wrong_groups"],
-        "zero_signal": metrics["frac_reward_zero_std"].mean(),
+        "zero_signal": metrics["zero_signal_groups"].mean(),
         "kl_to_start": last["kl_to_start"],
         "lowest_synchrony": metrics["coherence/synchrony"].min(),
         **alarm,
         "carl_from_step": _number(run.outcome["carl_from_step"]),
         "gradient_spike": gradient_spike(metrics, run.outcome["carl_from_step"]),
     }
+
+
+def never_paid(run: Run) -> bool:
+    """Whether a cascade's gate never fired: such a run is one without CARL, and says nothing of its arm."""
+    weight = run.metrics.get("weights/carl")
+    return weight is not None and len(weight) > 0 and float(weight.max()) == 0
 
 
 def gradient_spike(metrics: pd.DataFrame, start: int | None) -> float:
@@ -70,9 +76,10 @@ def gradient_spike(metrics: pd.DataFrame, start: int | None) -> float:
 
 
 def of_curve(run: Run, token_class: str) -> Values:
-    """What one SFT curve did: entropy as shares of ln V, accuracy of a class of tokens."""
+    """What one SFT curve did: entropy as shares of ln V, the largest rise of all tokens' accuracy in JUMP steps, and
+    accuracy of a class of tokens."""
     entropy, accuracy = run.metrics["all/entropy_share"], run.metrics[f"{token_class}/accuracy"]
-    smooth = accuracy.rolling(3, center=True).median()  # one lucky batch is no jump
+    smooth = run.metrics["all/accuracy"].rolling(3, center=True).median()  # one lucky batch is no jump
     return {
         "first_loss": run.metrics["loss"].iloc[0],
         "first_entropy": entropy.iloc[0],
@@ -85,8 +92,11 @@ def of_curve(run: Run, token_class: str) -> Values:
 
 
 def of_completions(rows: pd.DataFrame) -> Values:
-    """Of one checkpoint's sampled completions: rank correlation of length with CARL, and with its multiscale term."""
-    carl, multiscale = (rank_correlation(rows["tokens"], rows[name]) for name in ("carl", "multiscale"))
+    """Of one checkpoint's sampled completions: rank correlation of length with CARL, and with its multiscale term, both
+    as deviations from their prompt's mean, so that prompts whose answers are long for a reason say nothing."""
+    names = ["tokens", "carl", "multiscale"]
+    own = rows[names] - rows.groupby("id")[names].transform("mean")
+    carl, multiscale = (rank_correlation(own["tokens"], own[name]) for name in names[1:])
     return {"length_bias": carl, "length_bias_multiscale": multiscale}
 
 
@@ -108,7 +118,7 @@ def per_run(
     """One row per run and quantity: group (arm or curve), arm, seed, quantity, value. `scores` and `tokens` are of the
     checkpoints that are averaged over."""
     rows: list[Any] = [("arm", run.arm, run.seed, of_grpo(run, task)) for run in grpo]
-    whole = (run for run in curves if not run.metrics.empty and not run.outcome.get("diverged"))
+    whole = (run for run in curves if not run.metrics.empty and not run.broke_off)
     rows += [("curve", run.arm, run.seed, of_curve(run, token_class)) for run in whole]
     sampled = scores[scores["mode"] == "sampled"]
     for table, measure in ((sampled, of_completions), (tokens, of_tokens)):
@@ -148,12 +158,12 @@ def _differences(values: pd.DataFrame, against: Mapping[str, str], level: float)
         control = by_cell.get((against.get(arm, ""), quantity))
         if control is not None:
             told = {"group": groups[arm], "arm": arm, "quantity": quantity, "against": against[arm]}
-            yield from _told(told, (own - control).dropna(), level)
+            yield from _told(told, own - control, level)
 
 
 def _told(told: dict[str, Any], by_seed: "pd.Series[float]", level: float) -> Iterator[dict[str, Any]]:
     """The rows of one quantity: over seeds, and each seed's own."""
-    finite = by_seed.dropna()
+    finite = by_seed[np.isfinite(by_seed)]
     if finite.empty:
         return
     found = mean_interval(finite, level)

@@ -37,16 +37,18 @@ def _difference(data: pd.DataFrame, arm: str, quantity: str, control: str | None
     return "-" if row is None else "{estimate:+.3f} [{low:+.3f}, {high:+.3f}]".format(**row)
 
 
-def caption(data: pd.DataFrame, options: Mapping[str, Any], count: int, odd: str) -> str:
+def caption(data: pd.DataFrame, options: Mapping[str, Any], count: int, odd: str, waited: Sequence[Run] = ()) -> str:
     """What is shown, and what each arm's sampled accuracy is beside its control's."""
     against: Mapping[str, str] = options["against"]
+    vain = ", ".join(f"{arm_name(run.arm)} seed {run.seed}" for run in waited)
+    left = f"Left out of means, since its gate never fired and CARL was never paid: {vain}. " if vain else ""
     told = [_told(data, arm, control) for arm, control in against.items() if pick(data, arm, SAMPLED, control)]
     return f"""\
 **Arms against their controls.** Paired differences over {seeds(count)} (dots; same start, prompts and random numbers):
 strict accuracy and Φ of held-out completions, and of the last steps of training the share of distinct completions and
 of groups whose completions are all right or all wrong. Bars: {bootstrapped(options, count)}; of training, Student's
 interval over seeds. Dark: the interval holds no zero (not corrected for the number of comparisons). Sampled accuracy,
-arm minus control: {"; ".join(told)}. {odd}"""
+arm minus control: {"; ".join(told)}. {left}{odd}"""
 
 
 def _told(data: pd.DataFrame, arm: str, control: str) -> str:

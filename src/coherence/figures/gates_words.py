@@ -6,7 +6,13 @@ from typing import Any
 import pandas as pd
 
 from coherence.core.alarm import Limits
+from coherence.figures.read import DEGENERATE
 from coherence.figures.words import span
+
+
+def _stopped(runs: pd.DataFrame) -> str:
+    """The runs that it stopped, whose end nobody knows."""
+    return f" {len(runs)} more it stopped, at step {span(runs['step'], 0)} (crosses);" if len(runs) else ""
 
 
 def caption(
@@ -14,7 +20,9 @@ def caption(
 ) -> str:
     """What is shown; false stops and missed traps are counted, and the rates at which noise fires the gates."""
     replays, noise = (data[data["part"] == part] for part in ("replay", "noise"))
-    worse, others = (replays[replays["lost"] == lost] for lost in (True, False))
+    stopped = replays[replays["status"].str.startswith(DEGENERATE)]
+    seen = replays.drop(stopped.index)
+    worse, others = (seen[seen["lost"] == lost] for lost in (True, False))
     caught, false = worse[worse["step"].notna()], others[others["step"].notna()]
     free = noise[noise["correlation"] == 0].set_index("name")["share"]
     worst = noise[noise["correlation"] == noise["correlation"].max()].set_index("name")["share"]
@@ -24,7 +32,8 @@ def caption(
 {limits.all_wrong_groups:g}, distinct completions at most {limits.distinct:g} and 1 - Φ at most {limits.uncertainty:g}
 of what they were) replayed on {len(replays)} runs. It sounds in {len(caught)} of the {len(worse)} runs that ended with
 less held-out accuracy than their start, beyond what prompts explain{when}, and in {len(false)} of the {len(others)}
-others; on {courses} resampled courses of each of the others in {span(others["share"], 3)} of them. b: share of series
+others;{_stopped(stopped)}
+on {courses} resampled courses of each of the others in {span(others["share"], 3)} of them. b: share of series
 of {steps} steps of noise, without any rise, that fire a gate: the published one {free["published"]:.2f} of independent
 noise and {worst["published"]:.2f} at the strongest correlation; ours (first {gate["baseline"]} values against the
 last {gate["window"]}, promised at most {gate["alpha"]:g} of independent noise) {free["rise"]:.3f} and

@@ -13,7 +13,7 @@ from coherence.figures.style import arm_name
 
 Cell = tuple[str, int]
 """An arm's name and a seed."""
-OK, DEGENERATE = "ok", "degenerate"
+OK, DEGENERATE, OVER_BUDGET = "ok", "degenerate", "over_nan_budget"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Ended:
         status = str(self.outcome["status"])
         from_ok = self.outcome.get("started_from", OK) == OK
         return status if from_ok else f"{status} from a start that had not crystallized"
+
+    @property
+    def broke_off(self) -> bool:
+        """The alarm stopped it, its rewards failed too often, or its weights diverged: it has no end like others."""
+        return self.status.startswith((DEGENERATE, OVER_BUDGET)) or bool(self.outcome.get("diverged"))
 
     @property
     def told(self) -> str:
@@ -115,10 +120,8 @@ def with_status(data: pd.DataFrame, status: Mapping[Cell, str]) -> pd.DataFrame:
 
 
 def averaged(table: pd.DataFrame, runs: Iterable[Ended]) -> pd.DataFrame:
-    """The rows of these runs' arms and seeds, without the runs that the alarm stopped or whose weights diverged: those
-    are told by name, and enter no mean."""
-    kept = (run for run in runs if not run.status.startswith(DEGENERATE) and not run.outcome.get("diverged"))
-    cells = {(run.arm, run.seed) for run in kept}
+    """The rows of these runs' arms and seeds, without runs that broke off, which are told by name and enter no mean."""
+    cells = {(run.arm, run.seed) for run in runs if not run.broke_off}
     own = [cell in cells for cell in zip(table["arm"], table["seed"], strict=True)]
     return table[pd.Series(own, index=table.index, dtype=bool)]
 

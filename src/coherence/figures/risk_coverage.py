@@ -20,6 +20,7 @@ from coherence.core.selective import (
     risk_coverage,
 )
 from coherence.core.statistics import SHARE, SHARES_APART, Array, Bounds, drawn_mean, draws, interval, ratio
+from coherence.core.transition_family import mean_interval
 from coherence.figures.read import Cell, Ended, averaged, with_status
 from coherence.figures.style import arm_order
 from coherence.streams import generator
@@ -118,6 +119,10 @@ class _Arm:
         yield from self._curves()
 
     def _counts(self) -> Iterator[dict[str, Any]]:
+        lowest = [float(checkpoint.ranked[GATE].score_I[-1]) for checkpoint in self.checkpoints]
+        whole = mean_interval(lowest, self.options["level"])
+        told = {"quantity": "lowest", "score": GATE, "seed": None, "seeds": len(lowest)}
+        yield told | {"estimate": whole.estimate} | whole.ends
         for seed, checkpoint in zip(self.seeds, self.checkpoints, strict=True):
             right = int(checkpoint.ranked[GATE].hit_I.sum())
             counts = {"right": right, "wrong": len(self.unit_I) - right}

@@ -17,7 +17,7 @@ from coherence.figures.read import Run, logged, spelled
 PUBLISHED = "published"
 SCALES = ("tau", "width", "rho")
 """Quantities that seeds differ in by factors."""
-MEANS = ("log_rho", "jump", "drop", "apart", "beyond", "aic_gain", "after_half", "after_last", "gate_off")
+MEANS = ("log_rho", "jump", "drop", "apart", "aic_gain", "after_half", "after_last", "gate_off")
 MEASURED = ("ok", "not_crystallized")
 """Whether its gate fired or not, such a run went its way."""
 
@@ -56,20 +56,18 @@ def _measured(run: Run, options: Mapping[str, Any], gate: Mapping[str, Any]) -> 
         raise ValueError(f"curve {run.arm}, seed {run.seed}: {error}") from None
     (why,) = why_none(climb, step, options["least_climb"])
     if not why:
-        numbers |= _numbers(climb, step, accuracy, numbers["gate"], options)
+        numbers |= _numbers(climb, step, accuracy, numbers["gate"], options["narrowest"])
     return Curve(run, step, accuracy, climb, why, numbers)
 
 
-def _numbers(climb: Climbs, step: Array, accuracy: Array, fired: float, options: Mapping[str, Any]) -> dict[str, float]:
-    """`beyond` is above 0 where a jump exceeds both its curve's drops and the least one; `gate_off` is how far from the
-    end of the climb the gate fires, before or after, and if it never does, how far from it the run was watched."""
-    gaps = largest_jumps(climb, step, accuracy[None], options["narrowest"])
+def _numbers(climb: Climbs, step: Array, accuracy: Array, fired: float, narrowest: float) -> dict[str, float]:
+    """`gate_off` is how far from the end of the climb the gate fires, before or after; the run's length if never."""
+    gaps = largest_jumps(climb, step, accuracy[None], narrowest)
     own = {"tau": climb.tau, "width": climb.width, "rho": climb.rho, "log_rho": np.log(climb.rho)}
     own |= {"jump": gaps.up, "drop": gaps.down, "apart": gaps.up - gaps.down, "jump_step": step[gaps.index]}
     own |= {"aic_gain": aic_gain(climb, step, accuracy[None], gaps)}
-    own |= {"beyond": np.minimum(gaps.up - gaps.down, gaps.up - options["least_jump"])}
     own |= {"after_half": fired - climb.tau, "after_last": fired - climb.last}
-    own |= {"gate_off": np.abs((fired if np.isfinite(fired) else step[-1]) - climb.last)}
+    own |= {"gate_off": np.abs(fired - climb.last) if np.isfinite(fired) else step[-1:]}
     return {name: float(value[0]) for name, value in own.items()}
 
 
