@@ -108,6 +108,8 @@ def check_claims(claims: Mapping[str, Claim], study: Mapping[str, Any], figures:
 def _values(claim: Claim, study: Mapping[str, Any]) -> Mapping[str, Sequence[str | None]]:
     """What each column of a claim's figure can hold, given what the claim says of those before it."""
     arms = list(study["grpo"]["arms"])
+    own: Sequence[str]
+    score: Sequence[str]
     arm, curves = claim.take.get("arm"), list((study["curves"] or {"runs": ()})["runs"])
     if claim.figure == "contrasts":
         own = OF_CURVES if arm in curves else OF_START if arm == START else (*OF_START, *OF_GRPO)
