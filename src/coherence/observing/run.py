@@ -22,7 +22,7 @@ KEYS = {
     "entropy": ("coherence/entropy", "all/entropy", "entropy", "trace/entropy_mean", "train_entropy", "actor/entropy"),
     "Phi": ("coherence/phi", "all/phi", "trace/phi_mean", "phi", "phi_mean"),
     "reward": ("reward", "rewards/mean", "reward_mean", "mean_reward", "train_reward"),
-    "zero-variance groups": ("frac_reward_zero_std",),
+    "zero-variance groups": ("zero_signal_groups", "frac_reward_zero_std"),
     "same-score groups": ("strict_zero_variance_groups",),
     "distinct outputs": ("distinct_completions",),
     "clipped completions": ("completions/clipped_ratio",),
