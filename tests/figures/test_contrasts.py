@@ -86,9 +86,7 @@ def test_length_bias_is_a_rank_correlation() -> None:
     rows = pd.DataFrame({"tokens": [1, 2, 3, 4], "carl": [0.1, 0.2, 0.3, 0.9], "multiscale": [4, 3, 2, 1], "id": "a"})
     other = rows.assign(id="b", tokens=rows["tokens"] + 10, carl=rows["carl"] - 5)
     both = of_completions(pd.concat([rows, other]))
-    assert both["length_bias"] == pytest.approx(0.976, abs=1e-3), (
-        "ties apart: another prompt is longer"
-    )
+    assert both["length_bias"] == pytest.approx(0.976, abs=1e-3), "ties apart: another prompt is longer"
     assert of_completions(rows) == {"length_bias": pytest.approx(1), "length_bias_multiscale": pytest.approx(-1)}
     assert np.isnan(of_completions(rows.assign(tokens=3))["length_bias"])
 

@@ -59,7 +59,8 @@ def judge(claims: Mapping[str, Claim], data: Mapping[str, pd.DataFrame], level: 
             told = [row["why"]] * bool(row["why"]) + [f"detectable: {detectable(found, alpha=ALPHA / size):.3g}"]
             said = verdict(found, claim.threshold, claim.comparator, adjusted)
             row |= {"p": adjusted, "verdict": said, "why": "; ".join(told)}
-    return pd.DataFrame([{"claim": name, **_told(claims[name]), **row, "level": level} for name, row in rows.items()])
+    told = [{"claim": name, **_told(claims[name]), **row, "level": level} for name, row in rows.items()]
+    return pd.DataFrame(told).sort_values("family", kind="stable", ignore_index=True)
 
 
 def _weighed(name: str, claim: Claim, data: Mapping[str, pd.DataFrame], level: float, seeds: int) -> dict[str, Any]:

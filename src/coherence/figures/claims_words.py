@@ -24,7 +24,7 @@ def table(data: pd.DataFrame) -> Table:
             str(row["seeds"]) if row["seeds"] else "-",
             "-" if pd.isna(row["p"]) else f"{row['p']:.2g}",
             row["source"],
-            row["figure"] or "-",
+            "-" if pd.isna(row["figure"]) else row["figure"],
         ]
         for row in rows_of(data)
     ]

@@ -12,6 +12,7 @@ from PIL import Image
 from coherence.figures.alignment import ALIGNED, COMPAT, SHOWN
 from coherence.figures.arms import DIFFERENCE, DISTINCT, pick, pooled
 from coherence.figures.arms_words import distinct, interval
+from coherence.figures.claims import VERDICTS
 from coherence.figures.read import tallies
 from coherence.figures.style import START, arm_name, arm_order
 from coherence.figures.tables import Table, to_markdown
@@ -34,7 +35,8 @@ def claims_blocks(folder: Path) -> dict[str, str]:
     """The ledger's verdicts: `claims` for the README, a line each; `verdicts` and `contrasts` whole, for their page."""
     data = pd.read_parquet(folder / f"{CLAIMS}.parquet")
     counts = ", ".join(f"{n} {name}" for name, n in data["verdict"].value_counts().items())
-    rows = [[row["text"], row["verdict"], _measured(row)] for row in data.to_dict("records")]
+    by_verdict = data.sort_values("verdict", key=lambda names: names.map(VERDICTS.index), kind="stable")
+    rows = [[row["text"], row["verdict"], _measured(row)] for row in by_verdict.to_dict("records")]
     short = to_markdown(Table(["claim", "verdict", "measured, and what was claimed"], rows, ["l", "l", "l"]))
     whole = {name: (folder / f"{name}.md").read_text(encoding="utf-8") for name in (CLAIMS, "contrasts")}
     said = {name: (folder / f"{name}.caption.md").read_text(encoding="utf-8") for name in whole}
