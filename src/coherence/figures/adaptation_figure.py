@@ -61,9 +61,9 @@ def draw_apart(ax: Axes, data: pd.DataFrame, marks: dict[str, str], label: str) 
 
 def name_marks(ax: Axes, method: str, names: Iterable[str]) -> Axes:
     """What the filled and the open marks are, in the line of a method that has none."""
-    row, edge = line_of(method), ax.get_xlim()[1]
+    row, edge = line_of(method), ax.get_xlim()[0]
     for kind, name, offset in zip(("filled", "open"), names, (-0.23, 0.23), strict=True):
-        style.beside(ax, f"{kind}: {name}", (edge, row + offset), "left", style.MUTED)
+        style.beside(ax, f"{kind}: {name}", (edge, row + offset), "right", style.MUTED)
     return ax
 
 

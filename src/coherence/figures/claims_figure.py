@@ -38,5 +38,5 @@ def draw_margins(ax: Axes, rows: pd.DataFrame) -> Axes:
     ax.set_xticks(range(-int(FARTHEST), int(FARTHEST) + 1, 2))
     ax.set_xlim(-FARTHEST - 0.5, FARTHEST + 0.5)
     name_rows(ax, [str(name) for name in rows["claim"]])
-    ax.set_xlabel("against the claim     margin / half interval     for it")
+    ax.set_xlabel("distance / half interval (right: for the claim)")
     return ax

@@ -11,11 +11,11 @@ from coherence.figures.contrasts import GREEDY, HELDOUT_PHI, SAMPLED, by_seed, p
 from coherence.figures.strips import name_rows
 
 PANELS = {
-    GREEDY: "accuracy, greedy",
-    SAMPLED: "accuracy, sampled",
+    GREEDY: "right, greedy",
+    SAMPLED: "right, sampled",
     HELDOUT_PHI: r"$\Phi$, sampled",
-    "distinct": "distinct completions",
-    "zero_variance": "groups all right or wrong",
+    "distinct": "distinct",
+    "zero_variance": "all alike",
 }
 """Differences that are drawn, and what they are of."""
 

@@ -42,8 +42,8 @@ def draw_replays(ax: Axes, replays: pd.DataFrame, arms: list[str]) -> Axes:
     name_rows(ax, arms)
     ax.set_xlim(0, edge)
     ax.set_xlabel("GRPO step of the alarm (hollow: none; cross: it stopped the run)")
-    for colour, text, below in ((LOST, "worse than at its start", -9), (HEALTHY, "not worse", -18)):
-        style.note(ax, text, (0, 1), (4, below), colour, xycoords="axes fraction")
+    for colour, text, below in ((LOST, "ended worse than it began", 5), (HEALTHY, "did not", -5)):
+        style.note(ax, text, (0.3, 0.5), (0, below), colour, xycoords="axes fraction")
     return ax
 
 
@@ -54,11 +54,11 @@ def _offsets(count: int) -> list[float]:
 
 def draw_noise(ax: Axes, rows: pd.DataFrame) -> Axes:
     """Share of noise series that fire each gate, by their correlation from step to step."""
-    for name, colour, marker, above in (("published", LOST, "^", -10), ("rise", HEALTHY, "o", 6)):
+    for name, colour, marker, above in (("published", LOST, "^", -12), ("rise", HEALTHY, "o", -10)):
         own = rows[rows["name"] == name]
         ax.plot(own["correlation"], own["share"], marker=marker, color=colour, markersize=4)
-        first = own.iloc[0]
-        style.note(ax, GATES[name], (first["correlation"], first["share"]), (4, above), colour)
+        at = own.iloc[1]
+        style.note(ax, GATES[name], (at["correlation"], at["share"]), (5, above), colour)
     ax.set_ylim(-0.03, 1.05)
     ax.set_xlabel("correlation of neighbouring steps")
     ax.set_ylabel("share of series that fire")
