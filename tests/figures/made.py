@@ -57,6 +57,7 @@ def curve_run(name: str, seed: int, tau: float = 30.0, width: float = 12.0, **ou
     share = np.zeros(60) if name == "flat" else 1 / (1 + np.exp(-(step - tau - seed) * math.log(81) / width))
     noise = generator(seed, "made", name).normal(0, 0.01, 60)
     table = pd.DataFrame({"step": step, "content/accuracy": np.clip(share + noise, 0, 1)})
+    table["all/accuracy"] = table["content/accuracy"]
     table = table.assign(**{"all/entropy_share": 0.9 - 0.8 * share, "loss": 5 - 4 * share + seed})
     told = {"status": "ok", "gate_step": None, "width": 96, "learning_rate": 1e-3}
     return Run(name, seed, told | outcome, table)
