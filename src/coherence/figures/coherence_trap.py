@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired
 from coherence.figures import style
-from coherence.figures.arms import Bootstrap, Scores, matrix
+from coherence.figures.arms import Bootstrap, Scores, matrix, seeds_of
 from coherence.figures.curves import bold_curve, draw_arms, draw_seeds, median_curve, name_arms
 from coherence.figures.read import OK, Run, over_steps, status_of, unusual
 from coherence.figures.words import bootstrapped, mix, seeds
@@ -51,10 +51,11 @@ def trap(runs: Sequence[Run], scores: pd.DataFrame, task: str, bootstrap: Bootst
 
 
 def _heldout(scores: pd.DataFrame, arm: str, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Means of an arm and their changes since its own start, over the seeds that it is averaged over."""
     row: dict[str, Any] = {"arm": arm}
     for column, name in HELDOUT.items():
         values, units = matrix(scores, arm, "sampled", column)
-        start, _ = matrix(scores, style.START, "sampled", column)
+        start, _ = matrix(scores[scores["seed"].isin(seeds_of(scores, arm))], style.START, "sampled", column)
         own = {"cluster_I": units, **bootstrap._asdict()}
         whole = bootstrap_mean(values, _stream(arm, column), bounds=SHARE, **own)
         change = bootstrap_mean(paired(values, start), _stream(arm, column), bounds=SHARES_APART, **own)
