@@ -68,7 +68,7 @@ def test_words_and_panels(data: pd.DataFrame, answers: pd.DataFrame) -> None:
         "adapt": {"slot": {"steps": 8, "learning_rate": 2e-3}, "micro": {"learning_rate": 1}},
     }
     text = " ".join(caption(data, answers, ended(OK), settings).split())
-    assert "on 8 held-out prompts" in text and "(NLL 2.00 to 1.00)" in text and "acts on 100% of the prompts" in text
+    assert "on 8 held-out prompts" in text and "(NLL 2.0000 to 1.0000)" in text and "acts on at least 100%" in text
     assert [row[0] for row in table(data).rows] == list(NAMES.values())
     assert len(draw(data).axes) == 4
 

@@ -1,5 +1,8 @@
 """Verdicts from made tables: each kind, families, what is missing, and what is named wrongly."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,3 +125,15 @@ def test_what_is_named_wrongly_is_said() -> None:
 def test_infinite_margins_are_drawn() -> None:
     made = judge({"x": about("a")}, data(), 0.95, 5).assign(margin=np.inf)
     assert draw(made).axes[0].get_xlim()[1] > 6
+
+
+def test_what_other_numbers_of_seeds_could_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    power = importlib.import_module("power")
+    judge(CLAIMS, data(), 0.95, 5).to_parquet(tmp_path / "claims.parquet")
+    power.main(tmp_path / "claims.parquet", seeds=(3, 5, 20))
+    rows = {line.split("|")[1].strip(): line.split("|")[2:6] for line in capsys.readouterr().out.splitlines()[2:-2]}
+    assert set(rows) == {"yes", "no", "down", "perhaps", "some"}
+    found, few, _, many = map(float, rows["perhaps"])
+    assert found == 0.05 and few > 2 * many > 0
+    with pytest.raises(ValueError, match="no such file"):
+        power.main(tmp_path / "nothing.parquet")

@@ -53,7 +53,7 @@ def draw_apart(ax: Axes, data: pd.DataFrame, marks: dict[str, str], label: str) 
     draw_pairs(ax, data, NAMES.values(), "quantity", *marks)
     ax.xaxis.set_major_formatter("{x:g}")
     for control in (NONE, STILL):
-        style.beside(ax, "control", (0, line_of(control)), "left", style.MUTED)
+        style.beside(ax, "control", (0, line_of(control)), "right", style.MUTED)
     name_marks(ax, STILL, marks.values())
     ax.set_xlabel(label)
     return ax

@@ -64,7 +64,7 @@ prompt, which asks for something else, is a test. LoRA of rank 1 takes one step 
 takes the same steps at rate 0. (a) Strict accuracy and (b) mean NLL of the true answer, each minus the control, prompt
 by prompt. Open in (a): only the prompts that are the first of the stream about their unit, whose answer no label has
 told before; open in (b): after the step that followed the answer. (c) An agent acts where Φ reaches a threshold: the
-published {THRESHOLD:g} (filled; it acts on {acted:.0%} of the prompts, or more), or the lowest that on the first half
+published {THRESHOLD:g} (filled; it acts on at least {acted:.0%} of the prompts), or the lowest that on the first half
 of the seed's stream had at most {options["target_risk"]:g} wrong (open). On the second half a right act earns 1, a
 wrong one costs {options["wrong_cost"]:g}, none is 0. (d) Accuracy of the answers so far, thin for seeds. Bars:
 {bootstrapped(options, count)}, thresholds kept; dots: {seeds(count)}.
@@ -72,6 +72,6 @@ wrong one costs {options["wrong_cost"]:g}, none is 0. (d) Accuracy of the answer
 
 
 def fall(answers: pd.DataFrame, method: str) -> str:
-    """What a method's own objective does, `10.2 to 8.1`, mean over prompts and seeds."""
+    """What a method's own objective does, `10.2000 to 8.1000`, mean over prompts and seeds."""
     rows = answers[answers["method"] == method]
-    return " to ".join(mean(rows[f"objective_{when}"]) for when in ("before", "after"))
+    return " to ".join(mean(rows[f"objective_{when}"], 4) for when in ("before", "after"))

@@ -45,4 +45,5 @@ def caption(data: pd.DataFrame, level: float) -> str:
 threshold of each. Intervals are at {level:.0%}, over seeds; P is two-sided against the threshold, corrected by Holm
 within each of {families} families. A claim is supported or refuted where P is below {ALPHA:g}, by the side on which
 the number lies, else inconclusive; exact claims are decided by arithmetic. The figure shows the distance of each number
-from its threshold in units of its interval's half, positive where it speaks for the claim."""
+from its threshold in units of its interval's half, positive where it speaks for the claim; triangles lie
+farther out, and claims without P are not drawn."""

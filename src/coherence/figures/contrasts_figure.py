@@ -11,11 +11,11 @@ from coherence.figures.contrasts import GREEDY, HELDOUT_PHI, SAMPLED, by_seed, p
 from coherence.figures.strips import name_rows
 
 PANELS = {
-    GREEDY: "right, greedy",
-    SAMPLED: "right, sampled",
-    HELDOUT_PHI: r"$\Phi$, sampled",
+    GREEDY: "right: greedy",
+    SAMPLED: "sampled",
+    HELDOUT_PHI: r"$\Phi$",
     "distinct": "distinct",
-    "zero_variance": "all alike",
+    "zero_variance": "none/all right",
 }
 """Differences that are drawn, and what they are of."""
 

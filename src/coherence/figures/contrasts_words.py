@@ -11,7 +11,7 @@ from coherence.figures.style import arm_name
 from coherence.figures.tables import Table
 from coherence.figures.words import bootstrapped, seeds, span
 
-LEVELS = {"distinct": "distinct", "zero_variance": "no variance", "train_phi": "Φ, training"}
+LEVELS = {"distinct": "distinct", "zero_variance": "all right or all wrong", "train_phi": "Φ, training"}
 """Of the last steps of training: columns of the table."""
 STEPS = {"alarm_step": "alarm at step", "carl_from_step": "CARL from step"}
 
@@ -47,7 +47,8 @@ def caption(data: pd.DataFrame, options: Mapping[str, Any], count: int, odd: str
 **Arms against their controls.** Paired differences over {seeds(count)} (dots; same start, prompts and random numbers):
 strict accuracy and Φ of held-out completions, and of the last steps of training the share of distinct completions and
 of groups whose completions are all right or all wrong. Bars: {bootstrapped(options, count)}; of training, Student's
-interval over seeds. Dark: the interval holds no zero (not corrected for the number of comparisons). Sampled accuracy,
+interval over seeds. Dark: the interval holds no zero (not corrected for the number of comparisons); a cross: no number.
+Claims about gradients do not use e, but the share of groups of the whole run that were paid alike. Sampled accuracy,
 arm minus control: {"; ".join(told)}. {left}{odd}"""
 
 

@@ -29,6 +29,10 @@ def embedded_blocks(folder: Path) -> dict[str, str]:
 
 
 CLAIMS = "claims"
+CORRECTED = (
+    "Intervals are not corrected for the number of claims, verdicts are (Holm), so an interval that just leaves its"
+    " threshold out decides nothing."
+)
 
 
 def claims_blocks(folder: Path) -> dict[str, str]:
@@ -37,11 +41,11 @@ def claims_blocks(folder: Path) -> dict[str, str]:
     counts = ", ".join(f"{n} {name}" for name, n in data["verdict"].value_counts().items())
     by_verdict = data.sort_values("verdict", key=lambda names: names.map(VERDICTS.index), kind="stable")
     rows = [[row["text"], row["verdict"], _measured(row)] for row in by_verdict.to_dict("records")]
-    short = to_markdown(Table(["claim", "verdict", "measured, and what was claimed"], rows, ["l", "l", "l"]))
+    short = to_markdown(Table(["claim", "verdict", "measured [interval] (where it must lie)"], rows, ["l", "l", "l"]))
     whole = {name: (folder / f"{name}.md").read_text(encoding="utf-8") for name in (CLAIMS, "contrasts")}
     said = {name: (folder / f"{name}.caption.md").read_text(encoding="utf-8") for name in whole}
     return {
-        "claims": f"{short}\n{len(data)} claims: {counts}. Judged anew by {remake(folder, 'claims.md')}\n",
+        "claims": f"{short}\n{len(data)} claims: {counts}. {CORRECTED} Judged anew by {remake(folder, 'claims.md')}\n",
         "verdicts": f"{whole[CLAIMS]}\n{said[CLAIMS]}",
         "contrasts": f"{whole['contrasts']}\n{said['contrasts']}",
     }
@@ -51,7 +55,9 @@ def _measured(row: Mapping[Hashable, Any]) -> str:
     """The number with its interval and what it was held against, or why there is none."""
     if pd.isna(row["estimate"]):
         return str(row["why"])
-    return f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}] ({row['comparator']} {row['threshold']:g})"
+    found, low, high = (f"{row[key]:.3f}" for key in ("estimate", "low", "high"))
+    told = f"{found} [{low}, {high}] ({row['comparator']} {row['threshold']:.3g})"
+    return told if pd.notna(row["p"]) else f"{told}; {row['why']}"
 
 
 def study_block(folder: Path) -> str:
