@@ -17,6 +17,7 @@ from coherence.core.statistics import (
     bootstrap_ratio,
     interval,
     paired,
+    sign_flip_p,
 )
 
 Array = npt.NDArray[np.float64]
@@ -209,3 +210,14 @@ def test_a_seed_without_items_is_left_out() -> None:
     assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
     none = bootstrap_ratio(part * 0, whole * 0, np.random.default_rng(0), resamples=200)
     assert np.isnan([none.estimate, none.low]).all()
+
+
+def test_sign_flips_are_the_exact_test_of_few_clusters() -> None:
+    """Five clusters, all positive: two of the 32 ways are as far out. Wilcoxon's exact test says the same."""
+    rng = np.random.default_rng(3)
+    items = np.array([[1.0, 2, 3, 4, 5]])
+    assert sign_flip_p(items, rng) == pytest.approx(2 / 32) == pytest.approx(stats.wilcoxon(items[0]).pvalue)
+    twice = np.repeat(items, 2, axis=1)
+    assert sign_flip_p(twice, rng, np.repeat(np.arange(5), 2)) == pytest.approx(2 / 32), "clusters flip as a whole"
+    calm = [sign_flip_p(rng.normal(0, 1, (3, 40)), rng, flips=199) for _ in range(200)]
+    assert stats.kstest(calm, "uniform").pvalue > 0.001

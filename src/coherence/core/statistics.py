@@ -101,6 +101,19 @@ def paired(treatment_SI: npt.ArrayLike, control_SI: npt.ArrayLike) -> Array:
     return treatment - control
 
 
+def sign_flip_p(
+    difference_SI: npt.ArrayLike, rng: np.random.Generator, cluster_I: npt.ArrayLike | None = None, flips: int = 9999
+) -> float:
+    """Two-sided P of paired differences [S, I] by a permutation test: the sign of each cluster of items is flipped for
+    all seeds at once, in every way where those are at most `flips`, else at random. It asks whether these very runs
+    differ beyond their prompts; of other seeds it says nothing."""
+    totals_SK, _ = _cluster_totals(_checked_scores(difference_SI), cluster_I)
+    test = stats.permutation_test(
+        (totals_SK.sum(axis=0),), np.sum, permutation_type="samples", vectorized=True, n_resamples=flips, rng=rng
+    )
+    return float(test.pvalue)
+
+
 def draws(seeds: int, clusters: int, resamples: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
     """How often each seed [2R, S] and each cluster [2R, K] is drawn: R resamples of both, then R of the same seeds with
     each cluster once, by which `interval` tells the two sources of variance apart."""

@@ -1,8 +1,8 @@
 """Every arm and every curve against its control: one number per run, then means and paired differences with intervals.
 
 Legend: S seeds, I items (held-out prompts), clustered by their unit. What is scored on held-out prompts gets the
-bootstrap over seeds and units; all else is one number per seed and gets Student's interval over seeds. Pairs share
-their seed: random numbers, start and data.
+bootstrap over seeds and units, and P of a permutation test over units where it is a difference; all else is one number
+per seed and gets Student's interval over seeds. Pairs share their seed: random numbers, start and data.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired
+from coherence.core.statistics import SHARE, SHARES_APART, bootstrap_mean, paired, sign_flip_p
 from coherence.core.transition_family import mean_interval
 from coherence.figures.arms import Bootstrap, matrix, seeds_of
 from coherence.figures.phi_trajectories import jumps_at_boundaries
@@ -24,7 +24,7 @@ from coherence.tasks.rewards import STRICT
 GREEDY, SAMPLED, HELDOUT_PHI = "strict_greedy", "strict_sampled", "phi_sampled"
 SCORED = {GREEDY: ("greedy", "strict"), SAMPLED: ("sampled", "strict"), HELDOUT_PHI: ("sampled", "phi")}
 """Quantities of held-out prompts, and the mode and score that they are."""
-COLUMNS = ["group", "arm", "quantity", "against", "seed", "estimate", "low", "high", "freedom", "seeds"]
+COLUMNS = ["group", "arm", "quantity", "against", "seed", "estimate", "low", "high", "freedom", "p_flip", "seeds"]
 LAST, JUMP, BEGIN = 10, 5, 20
 """Steps at the end of a run that are averaged; steps in which a jump is measured; steps in which CARL's beginning, with
 its ramp, may show in the gradient."""
@@ -189,7 +189,8 @@ def _scored(
             bounds = SHARE if control is None else SHARES_APART
             found = bootstrap_mean(values_SI, rng, cluster_I=units, bounds=bounds, **bootstrap._asdict())
             told = {"group": "arm", "arm": arm, "quantity": name, "against": control}
-            yield told | {"estimate": found.estimate, **found.ends, "seeds": len(common)}
+            flip = {"p_flip": sign_flip_p(values_SI, rng, units)} if control is not None else {}
+            yield told | {"estimate": found.estimate, **found.ends, **flip, "seeds": len(common)}
             for seed, value in zip(sorted(common), values_SI.mean(axis=1), strict=True):
                 yield told | {"seed": seed, "estimate": value, "seeds": 1}
 
