@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from coherence.core.compat_traces import kuramoto
 from coherence.core.constants import t_star
-from coherence.core.traces import synchrony
 
 LOWEST, HIGHEST = 0.2, 1.5
 GATE, SIGNAL = 0.5, 0.3
@@ -40,5 +40,5 @@ def multiplier(step: int, length: int, synchrony: float = UNKNOWN, reward_std: f
 
 
 def mean_synchrony(phi: Sequence[npt.NDArray[np.float64]]) -> float:
-    """R of each sequence's Phi (`synchrony`), averaged over the sequences of a batch; `UNKNOWN` of none."""
-    return sum(float(synchrony(phi_T[None], [len(phi_T)])[0]) for phi_T in phi) / len(phi) if phi else UNKNOWN
+    """R of each sequence's Phi (`kuramoto`), averaged over the sequences of a batch; `UNKNOWN` of none."""
+    return sum(map(kuramoto, phi)) / len(phi) if phi else UNKNOWN
