@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from made import adapted, ended
 
-from coherence.figures.adaptation import NEW, calibrated, read_tables, summarise
+from coherence.config.adapt import CONTROLS
+from coherence.config.claims import ACTS, ADAPTED, AGENTS, GATES
+from coherence.figures.adaptation import NEW, STREAM, calibrated, read_tables, summarise
 from coherence.figures.adaptation_figure import NAMES, draw
 from coherence.figures.adaptation_words import caption, table
 
@@ -78,3 +80,12 @@ def test_a_seed_whose_model_said_nothing_is_left_out() -> None:
     assert read_tables([adapted(0), nothing])["seed"].unique().tolist() == [0]
     with pytest.raises(ValueError, match="nothing to draw"):
         read_tables([nothing])
+
+
+def test_claims_may_take_what_there_is(data: pd.DataFrame) -> None:
+    assert set(data["quantity"]) == {*ADAPTED, *ACTS, STREAM}
+    acts = data[data["quantity"].isin(ACTS)]
+    assert set(acts["gate"]) == set(GATES) and set(acts["method"]) == set(AGENTS)
+    assert data.loc[data["quantity"].isin(ADAPTED), "gate"].isna().all()
+    apart = data[data["quantity"].str.endswith("_difference")]
+    assert set(apart["method"]) == set(CONTROLS)

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from made import ended, generations, ok, scores
 
-from coherence.figures.risk_coverage import confidences, summarise
+from coherence.config.claims import CONFIDENCE, COVERAGE
+from coherence.config.claims import REFERENCE as CLAIMED_REFERENCE
+from coherence.figures.risk_coverage import GATE, ORDERS, REFERENCE, SCORES, confidences, summarise
 from coherence.figures.risk_coverage_figure import draw
 from coherence.figures.risk_coverage_words import caption, table
 
@@ -97,3 +99,11 @@ def test_a_score_that_knows_nothing_breaks_its_promises() -> None:
     assert whole(found, "sft", "phi", "promise_made")["estimate"] > 0.1
     assert whole(found, "sft", "phi", "promise_kept")["estimate"] < 0.6
     assert whole(found, "sft", "phi", "promise_risk")["estimate"] > OPTIONS["target_risk"]
+
+
+def test_claims_may_take_what_there_is(data: pd.DataFrame) -> None:
+    assert set(CONFIDENCE) == set(SCORES) and CLAIMED_REFERENCE == REFERENCE
+    pooled = data[data["seed"].isna()]
+    for quantity in COVERAGE:
+        own = set(pooled.loc[pooled["quantity"] == quantity, "score"]) - set(ORDERS)
+        assert own == ({GATE} if quantity.startswith(("sigma", "lowest")) else set(SCORES)), quantity
